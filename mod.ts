@@ -1,1 +1,134 @@
-export {}
+/**
+ * Reward-guided text generation: a frozen language model is steered, token by token, by reward
+ * models that are language models themselves (GenARM, https://arxiv.org/abs/2410.08193).
+ *
+ * Decoding draws from `softmax(log pi_base + sum_i w_i * reward_i)`, where the reward of an
+ * autoregressive reward model is its log-probability and its weight is `1/beta`.
+ *
+ * @example
+ * ```ts
+ * import { contrast, defineGraph, openPipeline, sampling, tableRuntime } from "genarm"
+ *
+ * // Two models written down here; with folders on disk the runtime is left out.
+ * const words = ["It", " was", " sunny", " grey", ".", "<end>"]
+ * const weather = (sunny: number) => ({
+ *   vocabulary: words,
+ *   eos: [5],
+ *   next: (ids: readonly number[]) => {
+ *     const last = ids.at(-1)
+ *     return last === 0 ? [0, 1, 0, 0, 0, 0] : last === 1 ? [0, 0, sunny, 1 - sunny, 0, 0] : last === 4
+ *       ? [0, 0, 0, 0, 0, 1]
+ *       : [0, 0, 0, 0, 1, 0]
+ *   },
+ * })
+ * const graph = defineGraph({
+ *   base: "plain",
+ *   rewards: { sunny: { reward: contrast({ expert: "bright", amateur: "plain" }), weight: 2 } },
+ *   sampler: sampling({ temperature: 0.8 }),
+ * })
+ * await using pipeline = await openPipeline(graph, {
+ *   runtime: tableRuntime({ plain: weather(0.5), bright: weather(0.9) }),
+ * })
+ * for await (const token of pipeline.stream("It", { seed: 7 })) {
+ *   console.error(token.text, token.rewards.sunny, token.logprob.guided)
+ * }
+ * ```
+ *
+ * @module
+ */
+import { builtins } from "./plugins/mod.ts"
+import type { Pipeline } from "./src/decode/pipeline.ts"
+import { defineGraphWith } from "./src/graph/define_graph.ts"
+import type { Graph, GraphSpec } from "./src/graph/graph.ts"
+import { type OpenOptions, openPipelineWith } from "./src/open_pipeline.ts"
+
+/**
+ * Checks what is to run and gives it as frozen plain data: `JSON.stringify` saves it, and
+ * `defineGraph` of the parsed text gives it back.
+ *
+ * @throws {GenArmError} Reason `InvalidGraph` with the path of the first problem, or `UnknownPlugin`.
+ *
+ * @example
+ * ```ts
+ * import { arm, defineGraph, linear } from "genarm"
+ * import { assertEquals } from "@std/assert"
+ *
+ * const graph = defineGraph({
+ *   base: { model: "./models/base", weights: "q4" },
+ *   rewards: {
+ *     helpful: { reward: arm({ model: "./models/helpful" }), weight: 1 },
+ *     wordy: { reward: arm({ model: "./models/wordy" }), weight: -0.3 },
+ *   },
+ * })
+ * assertEquals(String(graph), "base + 1.0*helpful - 0.3*wordy")
+ * assertEquals(String(defineGraph(JSON.parse(JSON.stringify(graph)))), String(graph))
+ * ```
+ */
+export function defineGraph(spec: GraphSpec): Graph {
+  return defineGraphWith(builtins, spec)
+}
+
+/**
+ * Opens the models of a graph. Models that are open already, with the same weights and precision,
+ * are shared. Close the pipeline when done, or declare it with `await using`.
+ *
+ * @throws {GenArmError} When a model cannot be found, read or run here.
+ *
+ * @example
+ * ```ts
+ * import { defineGraph, openPipeline, tableRuntime } from "genarm"
+ * import { assertEquals } from "@std/assert"
+ *
+ * const runtime = tableRuntime({ yes: { vocabulary: ["yes", "no"], next: () => [1, 0] } })
+ * await using pipeline = await openPipeline(defineGraph({ base: "yes" }), { runtime })
+ * const generation = await pipeline.generate("no", { maxTokens: 2 })
+ * assertEquals(generation.text, "yesyes")
+ * ```
+ */
+export function openPipeline(graph: Graph, options: OpenOptions = {}): Promise<Pipeline> {
+  return openPipelineWith(builtins, graph, options)
+}
+
+export {
+  arm,
+  contrast,
+  greedy,
+  linear,
+  live,
+  logitBias,
+  phases,
+  prompted,
+  sampling,
+} from "./plugins/mod.ts"
+export type {
+  ArmOptions,
+  ContrastOptions,
+  ContrastSide,
+  LinearOptions,
+  LiveWeight,
+  LogitBiasOptions,
+  PhasesOptions,
+  PromptedOptions,
+  SamplingOptions,
+} from "./plugins/mod.ts"
+export type { Pipeline } from "./src/decode/pipeline.ts"
+export type {
+  GenerateOptions,
+  Generation,
+  Prompt,
+  Score,
+  ScoredToken,
+  TokenEvent,
+  TokenLogProbabilities,
+  TopToken,
+  Trace,
+} from "./src/decode/types.ts"
+export * from "./src/errors.ts"
+export type { ModelRef } from "./src/files/model_ref.ts"
+export type { OnProgress, Progress } from "./src/files/progress.ts"
+export type { ChatMessage } from "./src/files/tokenizer.ts"
+export { formula } from "./src/graph/graph.ts"
+export type { Graph, GraphSpec, RewardTerm, ScheduleNode, Weight } from "./src/graph/graph.ts"
+export type { OpenOptions } from "./src/open_pipeline.ts"
+export * from "./src/plugin/mod.ts"
+export { type TableModel, tableRuntime } from "./src/runtime/table_runtime.ts"

@@ -4,20 +4,21 @@
  */
 import assertStrict from "node:assert/strict"
 
+// `message as string`: the types of node:assert do not say that it takes undefined.
 export function assert(condition: unknown, message?: string): asserts condition {
-  assertStrict.ok(condition, message)
+  assertStrict.ok(condition, message as string)
 }
 
 export function assertEquals<T>(actual: T, expected: T, message?: string): void {
-  assertStrict.deepStrictEqual(actual, expected, message)
+  assertStrict.deepStrictEqual(actual, expected, message as string)
 }
 
 export function assertNotEquals<T>(actual: T, expected: T, message?: string): void {
-  assertStrict.notDeepStrictEqual(actual, expected, message)
+  assertStrict.notDeepStrictEqual(actual, expected, message as string)
 }
 
 export function assertStrictEquals<T>(actual: T, expected: T, message?: string): void {
-  assertStrict.strictEqual(actual, expected, message)
+  assertStrict.strictEqual(actual, expected, message as string)
 }
 
 export function assertAlmostEquals(
@@ -39,7 +40,7 @@ export function assertStringIncludes(actual: string, part: string, message?: str
 }
 
 export function assertMatch(actual: string, pattern: RegExp, message?: string): void {
-  assertStrict.match(actual, pattern, message)
+  assertStrict.match(actual, pattern, message as string)
 }
 
 export function assertInstanceOf<T>(

@@ -1,0 +1,59 @@
+/** @module The difference of two models, as a reward. */
+import { Schema } from "effect"
+import { defineReward, type RewardPlugin, type RewardSource } from "genarm/plugin"
+
+/** One side of a contrast: a model, a context for it, or both. */
+export interface ContrastSide {
+  /** The base model where absent. */
+  readonly model?: string
+  /** Text before the prompt. */
+  readonly prefix?: string
+}
+
+/** Options of `contrast`. */
+export interface ContrastOptions {
+  /** What is wanted. */
+  readonly expert: string | ContrastSide
+  /** What is not. */
+  readonly amateur: string | ContrastSide
+}
+
+const side = Schema.Union([
+  Schema.NonEmptyString,
+  Schema.Struct({
+    model: Schema.optionalKey(Schema.NonEmptyString),
+    prefix: Schema.optionalKey(Schema.NonEmptyString),
+  }),
+])
+
+const sourceOf = (value: string | ContrastSide): RewardSource =>
+  typeof value === "string" ? { model: value } : value
+
+/**
+ * `log pi_expert - log pi_amateur`: what an expert knows and an amateur does not, as in DExperts
+ * (https://arxiv.org/abs/2105.03023) and proxy tuning (https://arxiv.org/abs/2401.08565). Where both
+ * rule an id out, so does the contrast.
+ *
+ * @example
+ * ```ts
+ * import { contrast, defineGraph } from "genarm"
+ * import { assertEquals } from "@std/assert"
+ *
+ * const mood = contrast({ expert: { prefix: "A happy story. " }, amateur: { prefix: "A sad story. " } })
+ * const graph = defineGraph({ base: "./models/base", rewards: { mood: { reward: mood, weight: 1 } } })
+ * assertEquals(String(graph), "base + 1.0*mood")
+ * ```
+ */
+export const contrast: RewardPlugin<ContrastOptions> = defineReward({
+  name: "contrast",
+  options: Schema.Struct({ expert: side, amateur: side }),
+  sources: ({ expert, amateur }) => ({ expert: sourceOf(expert), amateur: sourceOf(amateur) }),
+  open: () => ({
+    score({ expert, amateur }, out) {
+      for (let id = 0; id < out.length; id++) {
+        // -Infinity minus -Infinity would be NaN.
+        out[id] = expert[id] === -Infinity ? -Infinity : expert[id] - amateur[id]
+      }
+    },
+  }),
+})

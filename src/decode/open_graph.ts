@@ -1,0 +1,146 @@
+/** Opening what a graph names: its models once each, and what its terms share with the base. */
+import { Effect, type Scope } from "effect"
+import { GenArmError } from "../errors.ts"
+import type { ModelRef } from "../files/model_ref.ts"
+import type { OnProgress } from "../files/progress.ts"
+import type { Graph, Weight } from "../graph/graph.ts"
+import { definitionOf, type Plugins, Registry } from "../plugin/registry.ts"
+import type { RewardDefinition, RewardSource } from "../plugin/reward.ts"
+import type { SamplerDefinition } from "../plugin/sampler.ts"
+import { type OpenModel, Runtime } from "../runtime/runtime.ts"
+import type { PromptForm } from "./prompt.ts"
+import { type SharedVocabulary, shareVocabulary, unnamedIds } from "./vocabulary.ts"
+
+/** A model run, ready to be given a prompt. */
+export interface OpenSource {
+  readonly model: OpenModel
+  readonly form: PromptForm
+}
+
+/** A reward term with its models. */
+export interface OpenTerm {
+  readonly name: string
+  readonly definition: RewardDefinition
+  readonly options: unknown
+  readonly weight: Weight
+  readonly sources: Readonly<Record<string, OpenSource>>
+  readonly shared: SharedVocabulary
+}
+
+/** A graph whose models are open. */
+export interface OpenGraph {
+  readonly graph: Graph
+  readonly plugins: Plugins
+  readonly base: OpenSource
+  readonly terms: readonly OpenTerm[]
+  readonly sampler: SamplerDefinition
+  /** Ids that must never be chosen. */
+  readonly unnamed: readonly number[]
+}
+
+/** Opens a graph in the scope of the caller. */
+export const openGraph: (
+  graph: Graph,
+  options?: { readonly threads?: number; readonly onProgress?: OnProgress },
+) => Effect.Effect<OpenGraph, GenArmError, Runtime | Scope.Scope> = Effect.fn("genarm.openGraph")(
+  function* (graph, options = {}) {
+    const plugins = yield* Registry
+    const runtime = yield* Runtime
+    const terms = yield* attempt(() => resolveTerms(graph, plugins))
+    const sampler = yield* attempt(() => definitionOf(plugins, "sampler", graph.sampler))
+
+    const refs = new Map<string, ModelRef>([[modelKey(graph.base), graph.base]])
+    for (const { sources } of terms) {
+      for (const { ref } of Object.values(sources)) refs.set(modelKey(ref), ref)
+    }
+    const companions = refs.size
+    const models = new Map<string, OpenModel>()
+    for (const [key, ref] of refs) {
+      const { threads, onProgress } = options
+      models.set(
+        key,
+        yield* runtime.open({
+          ref,
+          companions,
+          beside: models.size > 0,
+          ...threads !== undefined && {
+            threads: Math.max(1, Math.floor(threads / companions)),
+          },
+          ...onProgress && { onProgress },
+        }),
+      )
+    }
+
+    const base: OpenSource = {
+      model: models.get(modelKey(graph.base))!,
+      form: { model: "base", template: graph.base.template, prefix: undefined },
+    }
+    const openTerms = yield* attempt(() =>
+      terms.map((term): OpenTerm => {
+        const sources = Object.fromEntries(
+          Object.entries(term.sources).map(([name, { ref, form }]) => [
+            name,
+            { model: models.get(modelKey(ref))!, form },
+          ]),
+        )
+        const used = Object.values(sources).map(({ model }) => model)
+        return { ...term, sources, shared: shareVocabulary(base.model, used, term.name) }
+      })
+    )
+    return { graph, plugins, base, terms: openTerms, sampler, unnamed: unnamedIds(base.model) }
+  },
+)
+
+/** A term before its models are open. */
+interface ResolvedTerm extends Omit<OpenTerm, "sources" | "shared"> {
+  readonly sources: Readonly<Record<string, { readonly ref: ModelRef; readonly form: PromptForm }>>
+}
+
+function resolveTerms(graph: Graph, plugins: Plugins): ResolvedTerm[] {
+  return Object.entries(graph.rewards).map(([name, term]) => {
+    const plugin = definitionOf(plugins, "reward", term.reward)
+    const declared = plugin.sources?.(term.reward.options) ?? {}
+    const sources = Object.fromEntries(
+      Object.entries(declared).map(([source, value]) => {
+        const template = value.template ?? term.template ?? graph.base.template
+        const form = { model: name, template, prefix: value.prefix }
+        return [source, { ref: refOf(value, graph.base), form }]
+      }),
+    )
+    return {
+      name,
+      definition: plugin,
+      options: term.reward.options,
+      weight: term.weight,
+      sources,
+    }
+  })
+}
+
+/** The model of a source: the base where it names none, and as the base holds it where it is the same. */
+function refOf(source: RewardSource, base: ModelRef): ModelRef {
+  const { model = base.model, revision, weights, adapter } = source
+  const inherited = model === base.model && revision === undefined ? base : { model }
+  return {
+    ...inherited,
+    ...revision !== undefined && { revision },
+    ...weights !== undefined && { weights },
+    ...adapter !== undefined && { adapter },
+  }
+}
+
+/** What makes two references the same loaded weights. */
+function modelKey({ model, revision, weights = "f32", adapter }: ModelRef): string {
+  return JSON.stringify([model, revision, weights, adapter])
+}
+
+/** Plain code whose only errors are `GenArmError`. */
+function attempt<A>(run: () => A): Effect.Effect<A, GenArmError> {
+  return Effect.try({
+    try: run,
+    catch: (error) => {
+      if (error instanceof GenArmError) return error
+      throw error
+    },
+  })
+}

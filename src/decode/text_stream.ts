@@ -1,0 +1,45 @@
+/**
+ * Token ids to text while they come, never half a character: bytes of one character may be spread
+ * over tokens. Ids are decoded in a short window that begins before the new token, because a
+ * tokenizer may treat the first token of a text differently.
+ */
+import type { Tokenizer } from "../files/tokenizer.ts"
+
+/** Tokens of the prompt that the window begins with. */
+const promptTail = 6
+
+/** What a decoder writes for bytes that are no character yet. */
+const incomplete = "\uFFFD"
+
+/** The text of one sequence. */
+export class TextStream {
+  readonly #tokenizer: Tokenizer
+  #window: number[]
+  /** How many ids of the window have been told. */
+  #told: number
+
+  constructor(tokenizer: Tokenizer, promptIds: readonly number[]) {
+    this.#tokenizer = tokenizer
+    this.#window = promptIds.slice(-promptTail)
+    this.#told = this.#window.length
+  }
+
+  /** The text that a token adds: empty while a character is incomplete. */
+  push(id: number): string {
+    this.#window.push(id)
+    const before = this.#tokenizer.decode(this.#window.slice(0, this.#told))
+    const after = this.#tokenizer.decode(this.#window)
+    if (after.endsWith(incomplete)) return ""
+    this.#window = this.#window.slice(this.#told)
+    this.#told = this.#window.length
+    return after.slice(before.length)
+  }
+
+  /** What was held back, as it is: bytes that never became a character are U+FFFD. */
+  flush(): string {
+    const before = this.#tokenizer.decode(this.#window.slice(0, this.#told))
+    const after = this.#tokenizer.decode(this.#window)
+    this.#told = this.#window.length
+    return after.slice(before.length)
+  }
+}

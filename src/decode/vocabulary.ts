@@ -1,0 +1,52 @@
+/** Which ids the base and a reward's model share: both must mean the same by an id. */
+import { GenArmError } from "../errors.ts"
+import type { OpenModel } from "../runtime/runtime.ts"
+
+/** The ids that a term can score. */
+export interface SharedVocabulary {
+  /** Ids below this may be shared; the base's ids from here on are not. */
+  readonly size: number
+  /** Ids below `size` that the base names and the term's models do not. */
+  readonly missing: readonly number[]
+}
+
+/** Compares the base with the models of a term; names that differ for one id are an error. */
+export function shareVocabulary(
+  base: OpenModel,
+  models: readonly OpenModel[],
+  term: string,
+): SharedVocabulary {
+  const size = models.reduce(
+    (least, { tokenizer }) => Math.min(least, tokenizer.size),
+    base.engine.vocabularySize,
+  )
+  const missing = new Set<number>()
+  for (const { tokenizer } of models) {
+    if (tokenizer === base.tokenizer) continue
+    for (let id = 0; id < size; id++) {
+      const expected = base.tokenizer.token(id)
+      const found = tokenizer.token(id)
+      if (expected === found || expected === undefined) continue
+      if (found === undefined) missing.add(id)
+      else throw mismatch(term, id, expected, found)
+    }
+  }
+  return { size, missing: [...missing] }
+}
+
+/** Rows of the base that no tokenizer names: padding, which must never be chosen. */
+export function unnamedIds({ engine, tokenizer }: OpenModel): number[] {
+  const ids: number[] = []
+  for (let id = 0; id < engine.vocabularySize; id++) {
+    if (tokenizer.token(id) === undefined) ids.push(id)
+  }
+  return ids
+}
+
+function mismatch(term: string, id: number, expected: string, found: string): GenArmError {
+  return new GenArmError(
+    { _tag: "VocabularyMismatch", term },
+    `the base and the model of "${term}" must have the same tokenizer: id ${id} is ` +
+      `${JSON.stringify(expected)} to the base and ${JSON.stringify(found)} to "${term}"`,
+  )
+}

@@ -1,0 +1,89 @@
+/**
+ * The contract between decoding and whatever computes probabilities: rows in, log-probabilities
+ * out. One prompt, several prompts, several rewards, drafted tokens to verify, forks: all are rows
+ * of one call, and weights shared by rows are read once.
+ */
+import { GenArmError } from "../errors.ts"
+
+/** What the engine remembers of one row's tokens. */
+export interface EngineCache {
+  /** Tokens held. */
+  readonly length: number
+  /** A second cache with the same tokens; the two go on separately. */
+  fork(): EngineCache
+  /** Forgets all tokens from position `length` on. */
+  truncate(length: number): void
+  /** Frees the memory; further use is an error. Idempotent. */
+  close(): void
+}
+
+/** New tokens for one cache. */
+export interface Row {
+  readonly cache: EngineCache
+  /** At least one token id. */
+  readonly tokens: ArrayLike<number>
+  /** Log-probabilities after the last new token, or after each of them. */
+  readonly want: "last" | "all"
+}
+
+/** One loaded set of weights. */
+export interface Engine {
+  readonly name: string
+  /** Entries of a distribution; ids that no tokenizer names included. */
+  readonly vocabularySize: number
+  /** Tokens a cache can hold. */
+  readonly contextLength: number
+  /** Opens an empty cache. */
+  openCache(): EngineCache
+  /**
+   * Runs the rows, appends their tokens to their caches and gives for each row natural-log
+   * probabilities, `[vocabulary]` for `last` and `[tokens, vocabulary]` for `all`. The arrays
+   * belong to the caller. On failure no cache has changed. Calls may overlap; they share batches.
+   */
+  forward(rows: readonly Row[]): Promise<Float32Array[]>
+  /** Waits for running calls, then frees the weights. Idempotent. */
+  close(): Promise<void>
+}
+
+/** Refuses rows that could not be run, before anything is. */
+export function checkRows(engine: Engine, rows: readonly Row[]): void {
+  for (const { cache, tokens } of rows) {
+    if (tokens.length === 0) {
+      throw new GenArmError({ _tag: "InvalidPrompt" }, "expected at least one token in each row")
+    }
+    checkIds(tokens, engine.vocabularySize, engine.name)
+    if (cache.length + tokens.length > engine.contextLength) {
+      throw new GenArmError(
+        { _tag: "InvalidPrompt" },
+        `${engine.name} holds ${engine.contextLength} tokens of context, and ${cache.length} + ` +
+          `${tokens.length} are asked for: shorten the prompt or lower maxTokens`,
+      )
+    }
+  }
+}
+
+/** Refuses ids that a model does not have. */
+export function checkIds(ids: ArrayLike<number>, vocabularySize: number, model: string): void {
+  for (let i = 0; i < ids.length; i++) {
+    const id = ids[i]
+    if (!Number.isInteger(id) || id < 0 || id >= vocabularySize) {
+      throw new GenArmError(
+        { _tag: "InvalidPrompt" },
+        `expected token ids of ${model}, 0 to ${vocabularySize - 1}, found ${id} at position ${i}`,
+      )
+    }
+  }
+}
+
+/** The error of a distribution that holds NaN; the cause is in the weights or the cache. */
+export function nonFinite(name: string): GenArmError {
+  return new GenArmError(
+    { _tag: "NonFiniteScores", term: name },
+    `${name} gave NaN instead of log-probabilities: its weights are damaged, or overflow`,
+  )
+}
+
+/** The error of using something after `close`. */
+export function closed(what: string): GenArmError {
+  return new GenArmError({ _tag: "Closed" }, `${what} is closed: open it again`)
+}

@@ -1,0 +1,222 @@
+/**
+ * An engine that runs in a worker, so that it computes while another does. Log-probabilities come
+ * back through shared memory. A native run cannot be interrupted, and killing a worker inside one
+ * aborts the whole process on some runtimes: the worker is asked to stop, and waited for.
+ */
+import { Worker } from "node:worker_threads"
+import { aborted, GenArmError, throwIfAborted } from "../errors.ts"
+import { Batcher, type RowResult } from "./batcher.ts"
+import { checkTruncation } from "./delta_engine.ts"
+import { checkRows, closed, type Engine, type EngineCache, type Row } from "./engine.ts"
+import { type Reply, type Request, unpackError } from "./worker_protocol.ts"
+
+class WorkerCache implements EngineCache {
+  readonly engine: WorkerEngine
+  readonly number: number
+  length: number
+  isClosed = false
+
+  constructor(engine: WorkerEngine, number: number, length: number) {
+    this.engine = engine
+    this.number = number
+    this.length = length
+    engine.openCaches++
+  }
+
+  fork(): EngineCache {
+    if (this.isClosed) throw closed("this cache")
+    return this.engine.forkCache(this)
+  }
+
+  truncate(length: number): void {
+    if (this.isClosed) throw closed("this cache")
+    checkTruncation(length, this.length)
+    this.length = length
+    this.engine.send({ kind: "truncate", cache: this.number, length })
+  }
+
+  close(): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    this.engine.openCaches--
+    this.engine.send({ kind: "free", cache: this.number })
+  }
+}
+
+/** A row whose cache is known to be this engine's. */
+interface WorkerRow extends Row {
+  readonly cache: WorkerCache
+}
+
+/** Starts a worker from `module`, which must call `serveEngine`, and opens `spec` there. */
+export async function openWorkerEngine<Spec extends { readonly name: string }>(
+  module: URL,
+  spec: Spec,
+  options: {
+    readonly signal?: AbortSignal
+    readonly onRead?: (loaded: number, total: number) => void
+  } = {},
+): Promise<Engine> {
+  throwIfAborted(options.signal)
+  // A worker cannot be started from an http address, but may import from one.
+  const start = new URL(
+    `data:text/javascript,${encodeURIComponent(`import ${JSON.stringify(module.href)}`)}`,
+  )
+  const link = new WorkerLink(new Worker(start), spec.name, options.onRead)
+  const reply = await link.request({ kind: "start", spec })
+  if (reply.kind !== "started") {
+    await link.stop()
+    throw reply.kind === "failed"
+      ? unpackError(reply.error, spec.name)
+      : new Error(`internal: the worker answered "${reply.kind}" to its start`)
+  }
+  const engine = new WorkerEngine(spec.name, link, reply)
+  if (options.signal?.aborted) {
+    await engine.close()
+    throw aborted(options.signal)
+  }
+  return engine
+}
+
+/** The program's end of the messages: one request under way at a time. */
+class WorkerLink {
+  readonly #worker: Worker
+  #waiting: { resolve: (reply: Reply) => void; reject: (error: Error) => void } | undefined
+  #failure: GenArmError | undefined
+  #stopping = false
+
+  constructor(
+    worker: Worker,
+    name: string,
+    onRead: ((loaded: number, total: number) => void) | undefined,
+  ) {
+    this.#worker = worker
+    worker.on("message", (reply: Reply) => {
+      if (reply.kind === "progress") return onRead?.(reply.loaded, reply.total)
+      const waiting = this.#waiting
+      this.#waiting = undefined
+      worker.unref() // an idle worker keeps no program alive
+      waiting?.resolve(reply)
+    })
+    const fail = (what: string, cause?: unknown) => {
+      if (this.#stopping) return
+      this.#failure ??= new GenArmError(
+        { _tag: "EngineFailed", engine: name },
+        `the worker that ran ${name} ${what}`,
+        { cause },
+      )
+      this.#waiting?.reject(this.#failure)
+      this.#waiting = undefined
+    }
+    worker.on("error", (error: Error) => fail(`failed: ${error.message}`, error))
+    worker.on("exit", (code: number) => fail(`ended unasked, with code ${code}`))
+  }
+
+  send(request: Request<unknown>): void {
+    if (this.#failure === undefined && !this.#stopping) this.#worker.postMessage(request)
+  }
+
+  request(request: Request<unknown>): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure !== undefined) return reject(this.#failure)
+      this.#waiting = { resolve, reject }
+      this.#worker.ref()
+      this.#worker.postMessage(request)
+    })
+  }
+
+  async stop(): Promise<void> {
+    if (this.#failure !== undefined || this.#stopping) return
+    const closing = this.request({ kind: "close" })
+    this.#stopping = true
+    await closing
+    await this.#worker.terminate()
+  }
+}
+
+class WorkerEngine implements Engine {
+  readonly name: string
+  readonly vocabularySize: number
+  readonly contextLength: number
+  openCaches = 0
+  readonly #link: WorkerLink
+  readonly #batcher: Batcher<WorkerRow>
+  #output = new SharedArrayBuffer(0)
+  #caches = 0
+  #closing: Promise<void> | undefined
+
+  constructor(
+    name: string,
+    link: WorkerLink,
+    sizes: { readonly vocabularySize: number; readonly contextLength: number },
+  ) {
+    this.name = name
+    this.vocabularySize = sizes.vocabularySize
+    this.contextLength = sizes.contextLength
+    this.#link = link
+    this.#batcher = new Batcher((rows) => this.#run(rows), (rows) => this.openCaches > rows)
+  }
+
+  send(request: Request<unknown>): void {
+    this.#link.send(request)
+  }
+
+  openCache(): EngineCache {
+    if (this.#closing) throw closed(this.name)
+    const cache = new WorkerCache(this, this.#caches++, 0)
+    this.send({ kind: "open", cache: cache.number })
+    return cache
+  }
+
+  forkCache(from: WorkerCache): EngineCache {
+    const cache = new WorkerCache(this, this.#caches++, from.length)
+    this.send({ kind: "fork", cache: cache.number, from: from.number })
+    return cache
+  }
+
+  // deno-lint-ignore require-await -- async, so that refusals reject instead of throwing
+  async forward(rows: readonly Row[]): Promise<Float32Array[]> {
+    if (this.#closing) throw closed(this.name)
+    for (const { cache } of rows) {
+      if (!(cache instanceof WorkerCache) || cache.engine !== this) {
+        throw new TypeError(`expected caches opened by ${this.name}`)
+      }
+      if (cache.isClosed) throw closed("this cache")
+    }
+    checkRows(this, rows)
+    return this.#batcher.submit(rows as readonly WorkerRow[])
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#batcher.idle().then(() => this.#link.stop())
+    return this.#closing
+  }
+
+  async #run(rows: readonly WorkerRow[]): Promise<RowResult[]> {
+    const sizeOf = ({ want, tokens }: Row) =>
+      (want === "all" ? tokens.length : 1) * this.vocabularySize
+    const bytes = 4 * rows.reduce((sum, row) => sum + sizeOf(row), 0)
+    if (this.#output.byteLength < bytes) this.#output = new SharedArrayBuffer(bytes)
+    const reply = await this.#link.request({
+      kind: "forward",
+      rows: rows.map(({ cache, tokens, want }) => ({
+        cache: cache.number,
+        tokens: Array.from(tokens),
+        want,
+      })),
+      output: this.#output,
+    })
+    if (reply.kind === "failed") throw unpackError(reply.error, this.name)
+    if (reply.kind !== "ran") throw new Error(`internal: the worker answered "${reply.kind}"`)
+    const shared = new Float32Array(this.#output)
+    let offset = 0
+    return rows.map((row, index) => {
+      const begin = offset
+      offset += sizeOf(row)
+      const error = reply.errors[index]
+      if (error !== null) return unpackError(error, this.name)
+      if (!row.cache.isClosed) row.cache.length += row.tokens.length
+      return shared.slice(begin, offset) // out of shared memory: the next run overwrites it
+    })
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * The Llama family as one set of numbers. `config.json` comes in the dialects of transformers 4
+ * (`rope_theta`, `rope_scaling`) and 5 (`rope_parameters`, `layer_types`); both are read, and
+ * anything that would change the mathematics without being supported is refused.
+ */
+import { GenArmError } from "../errors.ts"
+import type { Json } from "../files/model_folder.ts"
+import { type Rope, ropeOf } from "./rope.ts"
+
+/** The dimensions and switches of a model of the Llama family. */
+export interface LlamaConfig {
+  readonly vocabularySize: number
+  readonly hiddenSize: number
+  readonly intermediateSize: number
+  readonly layers: number
+  /** Query heads. */
+  readonly heads: number
+  /** Key and value heads, each shared by `heads / keyValueHeads` query heads. */
+  readonly keyValueHeads: number
+  readonly headSize: number
+  readonly normEpsilon: number
+  /** Positions the model was made for, in tokens. */
+  readonly contextLength: number
+  readonly rope: Rope
+  /** The head shares the embedding's weights. */
+  readonly tiedHead: boolean
+  /** Biases on the query, key and value projections (Qwen2). */
+  readonly queryKeyValueBias: boolean
+  readonly outputBias: boolean
+  readonly feedForwardBias: boolean
+  /** RMS norms on each head of queries and keys (Qwen3). */
+  readonly queryKeyNorm: boolean
+  /** For each layer the number of latest positions it sees; `null` where it sees all. */
+  readonly slidingWindows: readonly (number | null)[]
+}
+
+const families = ["llama", "mistral", "qwen2", "qwen3"] as const
+
+/** Whether `config.json` describes a model that this file can read. */
+export function isLlamaFamily(config: Json): boolean {
+  return (families as readonly unknown[]).includes(config.model_type)
+}
+
+/** Reads `config.json`; `model` names the model in errors. */
+export function readLlamaConfig(config: Json, model: string): LlamaConfig {
+  const refuse = (what: string): never => {
+    throw new GenArmError({ _tag: "UnsupportedModel", model }, `${model}: ${what}`)
+  }
+  const size = (key: string, fallback?: number): number => {
+    const value = config[key] ?? fallback
+    if (Number.isSafeInteger(value) && (value as number) > 0) return value as number
+    return refuse(
+      `config.json must give ${key} as a positive integer, found ${JSON.stringify(value)}`,
+    )
+  }
+  if (!isLlamaFamily(config)) {
+    refuse(
+      `the architecture ${JSON.stringify(config.model_type)} is not one of ${
+        families.join(", ")
+      }; a folder with a ready export (onnx/model.onnx) runs whatever its architecture`,
+    )
+  }
+  if (config.quantization_config !== undefined) {
+    refuse("its weights are quantised already; name the unquantised model, and quantise at load")
+  }
+  const activation = config.hidden_act ?? "silu"
+  if (activation !== "silu") refuse(`expected hidden_act "silu", found "${activation}"`)
+  if ((config.partial_rotary_factor ?? 1) !== 1) refuse("partial rotary embeddings are unsupported")
+
+  const family = config.model_type as (typeof families)[number]
+  const hiddenSize = size("hidden_size")
+  const heads = size("num_attention_heads")
+  const keyValueHeads = size("num_key_value_heads", heads)
+  const headSize = size("head_dim", hiddenSize / heads)
+  if (heads % keyValueHeads !== 0) {
+    refuse(`${heads} query heads cannot share ${keyValueHeads} key-value heads evenly`)
+  }
+  if (headSize % 2 !== 0) refuse(`expected an even head size, found ${headSize}`)
+  const layers = size("num_hidden_layers")
+  const contextLength = size("max_position_embeddings")
+  const epsilon = config.rms_norm_eps ?? 1e-6
+  if (typeof epsilon !== "number") refuse(`expected rms_norm_eps as a number, found ${epsilon}`)
+  const bias = family === "llama" || family === "qwen3" ? config.attention_bias === true : false
+  return {
+    vocabularySize: size("vocab_size"),
+    hiddenSize,
+    intermediateSize: size("intermediate_size"),
+    layers,
+    heads,
+    keyValueHeads,
+    headSize,
+    normEpsilon: epsilon as number,
+    contextLength,
+    rope: ropeOf(config, { headSize, contextLength }, refuse),
+    tiedHead: config.tie_word_embeddings === true,
+    queryKeyValueBias: family === "qwen2" || bias,
+    outputBias: bias,
+    feedForwardBias: family === "llama" && config.mlp_bias === true,
+    queryKeyNorm: family === "qwen3",
+    slidingWindows: slidingWindows(config, family, layers),
+  }
+}
+
+function slidingWindows(config: Json, family: string, layers: number): (number | null)[] {
+  const window = typeof config.sliding_window === "number" ? config.sliding_window : null
+  const kinds = Array.isArray(config.layer_types) ? config.layer_types : undefined
+  const all = Array.from({ length: layers }, (_, layer) => layer)
+  if (window === null) return all.map(() => null)
+  if (kinds !== undefined) {
+    return all.map((layer) => kinds[layer] === "sliding_attention" ? window : null)
+  }
+  if (family === "mistral") return all.map(() => window)
+  if (config.use_sliding_window !== true) return all.map(() => null)
+  const first = typeof config.max_window_layers === "number" ? config.max_window_layers : layers
+  return all.map((layer) => layer >= first ? window : null)
+}

@@ -1,0 +1,111 @@
+/** The door for plain JavaScript: from a graph to a pipeline in one `await`. */
+import { Effect, Exit, Layer, Scope } from "effect"
+import { makePipeline, type Pipeline } from "./decode/pipeline.ts"
+import { aborted, GenArmError, throwIfAborted } from "./errors.ts"
+import type { OnProgress } from "./files/progress.ts"
+import type { Graph } from "./graph/graph.ts"
+import type { Plugins } from "./plugin/registry.ts"
+import { Registry } from "./plugin/registry.ts"
+import { cpu, cuda, webgpu } from "./runtime/onnx_runtime.ts"
+import type { Runtime } from "./runtime/runtime.ts"
+import { progressLine } from "./show/progress_line.ts"
+
+/** How a pipeline is opened. */
+export interface OpenOptions {
+  /** Where models run: `"cpu"` (the default), `"webgpu"`, `"cuda"`, or a layer of one's own. */
+  readonly runtime?: "cpu" | "webgpu" | "cuda" | Layer.Layer<Runtime>
+  /** CPU threads in all, divided among the graph's models; the machine's where absent. */
+  readonly threads?: number
+  /** Aborts the opening; requests take signals of their own. */
+  readonly signal?: AbortSignal
+  /** Hears of downloads and loading; a line on the terminal's stderr where absent. */
+  readonly onProgress?: OnProgress
+}
+
+const runtimes = { cpu, webgpu, cuda }
+
+/** Layers are built once for all pipelines of the program, so that they share open models. */
+const layers = Layer.makeMemoMapUnsafe()
+
+/** Opens a graph whose plugins may be named in `plugins`. */
+export async function openPipelineWith(
+  plugins: Plugins,
+  graph: Graph,
+  options: OpenOptions = {},
+): Promise<Pipeline> {
+  const { signal } = options
+  const layer = runtimeOf(options.runtime)
+  checkThreads(options.threads)
+  throwIfAborted(signal)
+  const line = options.onProgress === undefined ? progressLine() : undefined
+  const onProgress = options.onProgress ?? line!.report
+  const scope = Scope.makeUnsafe()
+  const close = () => Effect.runPromise(Scope.close(scope, Exit.void))
+  try {
+    const opening = Effect.gen(function* () {
+      const context = yield* Layer.buildWithMemoMap(layer, layers, scope)
+      return yield* makePipeline(graph, {
+        onProgress,
+        ...options.threads !== undefined && { threads: options.threads },
+      }).pipe(Effect.provide(context))
+    })
+    const pipeline = await Effect.runPromise(
+      opening.pipe(Effect.provideService(Registry, plugins), Scope.provide(scope)),
+      signal && { signal },
+    )
+    return new ScopedPipeline(pipeline, close)
+  } catch (error) {
+    await close()
+    if (signal?.aborted) throw aborted(signal)
+    throw error
+  } finally {
+    line?.done()
+  }
+}
+
+/** A pipeline that owns the scope it was opened in. */
+class ScopedPipeline implements Pipeline {
+  readonly graph: Graph
+  readonly generate: Pipeline["generate"]
+  readonly generateAll: Pipeline["generateAll"]
+  readonly stream: Pipeline["stream"]
+  readonly score: Pipeline["score"]
+  readonly #closeScope: () => Promise<void>
+  #closing: Promise<void> | undefined
+
+  constructor(pipeline: Pipeline, closeScope: () => Promise<void>) {
+    this.graph = pipeline.graph
+    this.generate = pipeline.generate.bind(pipeline)
+    this.generateAll = pipeline.generateAll.bind(pipeline)
+    this.stream = pipeline.stream.bind(pipeline)
+    this.score = pipeline.score.bind(pipeline)
+    this.#closeScope = closeScope
+  }
+
+  close(): Promise<void> {
+    return this.#closing ??= this.#closeScope()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+function runtimeOf(runtime: OpenOptions["runtime"] = "cpu"): Layer.Layer<Runtime> {
+  if (Layer.isLayer(runtime)) return runtime as Layer.Layer<Runtime>
+  if (typeof runtime === "string" && Object.hasOwn(runtimes, runtime)) {
+    return runtimes[runtime as keyof typeof runtimes]
+  }
+  throw new GenArmError(
+    { _tag: "InvalidOption", path: ["runtime"] },
+    `expected the runtime "cpu", "webgpu", "cuda" or a layer, found ${JSON.stringify(runtime)}`,
+  )
+}
+
+function checkThreads(threads: number | undefined): void {
+  if (threads === undefined || (Number.isInteger(threads) && threads > 0)) return
+  throw new GenArmError(
+    { _tag: "InvalidOption", path: ["threads"] },
+    `expected a positive number of threads, found ${threads}`,
+  )
+}

@@ -1,0 +1,28 @@
+/**
+ * Writing plugins: rewards, schedules and samplers as object literals.
+ *
+ * @module
+ */
+export { defineReward } from "./reward.ts"
+export type {
+  RewardDefinition,
+  RewardPlugin,
+  RewardSource,
+  RewardState,
+  SequenceInfo,
+} from "./reward.ts"
+export { defineSampler } from "./sampler.ts"
+export type {
+  SamplerDefinition,
+  SamplerPlugin,
+  SamplerState,
+  SamplerStep,
+  Uniforms,
+} from "./sampler.ts"
+export { defineSchedule } from "./schedule.ts"
+export type { ScheduleDefinition, SchedulePlugin, ScheduleState, ScheduleStep } from "./schedule.ts"
+export { definition, transient } from "./node.ts"
+export type { NoOptions, PluginDefinition, PluginFactory, PluginKind, PluginNode } from "./node.ts"
+export type { Plugins } from "./registry.ts"
+export { GenArmError } from "../errors.ts"
+export type { GenArmReason } from "../errors.ts"

@@ -1,0 +1,79 @@
+/**
+ * A plugin at its place in a graph: its name and options, as data. A node built in code also carries
+ * its definition under a symbol, which `JSON.stringify` leaves out, so that a plugin of one's own
+ * needs no registration.
+ */
+import { Schema } from "effect"
+import { decodeAt } from "./options.ts"
+
+/** What a plugin is for. */
+export type PluginKind = "reward" | "schedule" | "sampler"
+
+/** What all plugin definitions share. */
+export interface PluginDefinition<Kind extends PluginKind, Options> {
+  /** The name graphs use. */
+  readonly name: string
+  /** Checks the options and fills in defaults; a plugin without it takes none. */
+  readonly options?: Schema.Codec<Options, unknown>
+  /** @internal */
+  readonly kind?: Kind
+}
+
+/** The key under which a node carries its definition. */
+export const definition: unique symbol = Symbol.for("genarm/plugin/definition")
+
+/** Marks a node that cannot be saved, with the reason. */
+export const transient: unique symbol = Symbol.for("genarm/plugin/transient")
+
+/** A plugin with its options. */
+export interface PluginNode<Kind extends PluginKind = PluginKind> {
+  readonly plugin: string
+  readonly options: unknown
+  readonly [definition]?: PluginDefinition<Kind, unknown>
+  readonly [transient]?: string
+}
+
+/** The options of a plugin that takes none. */
+export type NoOptions = Readonly<Record<never, never>>
+
+/** A plugin: called with its options, which may be left out where none is required, it gives a node. */
+export interface PluginFactory<Kind extends PluginKind, Options, Definition> {
+  (
+    ...options: NoOptions extends Options ? [options?: Options] : [options: Options]
+  ): PluginNode<Kind>
+  readonly definition: Definition
+}
+
+const noOptions = Schema.Struct({})
+
+/** Makes the factory of a definition. */
+export function pluginFactory<Kind extends PluginKind, Options, Definition extends object>(
+  kind: Kind,
+  plugin: Definition & PluginDefinition<Kind, unknown>,
+): PluginFactory<Kind, Options, Definition> {
+  const complete = { ...plugin, kind }
+  const create = (options?: unknown): PluginNode<Kind> => checkedNode(complete, options, [])
+  return Object.assign(create, { definition: complete }) as unknown as PluginFactory<
+    Kind,
+    Options,
+    Definition
+  >
+}
+
+/** A node whose options have been checked; `path` is where it stands. */
+export function checkedNode<Kind extends PluginKind>(
+  plugin: PluginDefinition<Kind, unknown>,
+  options: unknown,
+  path: readonly (string | number)[],
+): PluginNode<Kind> {
+  const tag = path.length === 0 ? "InvalidOption" : "InvalidGraph"
+  const schema = (plugin.options ?? noOptions) as Schema.Codec<unknown, unknown>
+  const decoded = decodeAt(schema, options ?? {}, path, tag)
+  return Object.freeze({ plugin: plugin.name, options: decoded, [definition]: plugin })
+}
+
+/** Whether a value is a node; a factory used without being called is not. */
+export function isPluginNode(value: unknown): value is PluginNode {
+  return typeof value === "object" && value !== null &&
+    typeof (value as PluginNode).plugin === "string"
+}

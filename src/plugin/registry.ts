@@ -1,0 +1,40 @@
+/** Plugins by name, for graphs that come as data. */
+import { Context } from "effect"
+import { GenArmError } from "../errors.ts"
+import { definition, type PluginDefinition, type PluginKind } from "./node.ts"
+import type { RewardDefinition } from "./reward.ts"
+import type { SamplerDefinition } from "./sampler.ts"
+import type { ScheduleDefinition } from "./schedule.ts"
+
+/** Definitions of each kind. */
+export interface Plugins {
+  readonly reward: readonly RewardDefinition[]
+  readonly schedule: readonly ScheduleDefinition[]
+  readonly sampler: readonly SamplerDefinition[]
+}
+
+/** The definition type of a kind. */
+export type DefinitionOf<Kind extends PluginKind> = Plugins[Kind][number]
+
+/** The plugins that graphs may name: none, until an entry or a program provides some. */
+export const Registry: Context.Reference<Plugins> = Context.Reference<Plugins>("genarm/Registry", {
+  defaultValue: () => ({ reward: [], schedule: [], sampler: [] }),
+})
+
+/** The definition that a node carries or names. */
+export function definitionOf<Kind extends PluginKind>(
+  plugins: Plugins,
+  kind: Kind,
+  node: { readonly plugin: string; readonly [definition]?: PluginDefinition<PluginKind, unknown> },
+): DefinitionOf<Kind> {
+  const carried = node[definition]
+  if (carried !== undefined) return carried as DefinitionOf<Kind>
+  const known = plugins[kind] as readonly DefinitionOf<Kind>[]
+  const found = known.find(({ name }) => name === node.plugin)
+  if (found !== undefined) return found
+  const names = known.map(({ name }) => name)
+  throw new GenArmError(
+    { _tag: "UnknownPlugin", kind, name: node.plugin, known: names },
+    `there is no ${kind} plugin "${node.plugin}"; known are ${names.join(", ") || "none"}`,
+  )
+}

@@ -1,0 +1,101 @@
+/** Rewards: what is added to the base model's log-probabilities, token by token. */
+import type { Schema } from "effect"
+import { type NoOptions, type PluginDefinition, type PluginFactory, pluginFactory } from "./node.ts"
+
+/**
+ * A model run that a reward needs. Equal sources (and a source equal to the base) are one row of
+ * the engine, however many rewards ask for it.
+ */
+export interface RewardSource {
+  /** A model as in a graph; the base model where absent. */
+  readonly model?: string
+  readonly revision?: string
+  readonly weights?: "f32" | "q8" | "q4"
+  readonly adapter?: string
+  /** How the prompt is put to this source; the term's template where absent. */
+  readonly template?: string
+  /** Text before the prompt; before a conversation it becomes part of the system message. */
+  readonly prefix?: string
+}
+
+/** What a reward learns about a sequence when it is opened. */
+export interface SequenceInfo {
+  /** Ids that can be scored: those shared by the base and all of the reward's sources. */
+  readonly vocabularySize: number
+  /** The base model's prompt. */
+  readonly promptIds: readonly number[]
+  /** The name of an id, as the base's tokenizer spells it. */
+  readonly token: (id: number) => string | undefined
+  /** The text of ids. */
+  readonly decode: (ids: readonly number[]) => string
+  /** The ids of a text that goes on from another: no BOS, no template. */
+  readonly encode: (text: string) => readonly number[]
+}
+
+/** A reward at work on one sequence; all state lives here. */
+export interface RewardState<Source extends string = string> {
+  /**
+   * Scores every id as the next token.
+   *
+   * @param rows For each source natural-log probabilities `[vocabularySize]`; read only.
+   * @param out `[vocabularySize]`, to be filled in whole; `-Infinity` rules an id out.
+   */
+  score(rows: Readonly<Record<Source, Float32Array>>, out: Float32Array): void
+  /** Hears of the token that was chosen. */
+  accept?(id: number): void
+  /** A state for a copy of the sequence; the two go on separately. */
+  fork?(): RewardState<Source>
+  /** Forgets the last `count` accepted tokens. */
+  rewind?(count: number): void
+  /** The sequence has ended. */
+  close?(): void
+}
+
+/** A reward plugin. */
+export interface RewardDefinition<Options = unknown, Source extends string = string>
+  extends PluginDefinition<"reward", Options> {
+  /** The model runs it needs, by name; none where absent. */
+  readonly sources?: (options: Options) => Readonly<Record<Source, RewardSource>>
+  /** Begins a sequence. */
+  readonly open: (options: Options, sequence: SequenceInfo) => RewardState<Source>
+}
+
+/** A reward plugin with options: call it for a node of a graph. */
+export type RewardPlugin<Input = NoOptions> = PluginFactory<
+  "reward",
+  Input,
+  RewardDefinition
+>
+
+/**
+ * Defines a reward. It never runs a model itself: it declares the model runs it needs as `sources`,
+ * and combines the rows that the decoder has already batched.
+ *
+ * @param plugin The definition, as an object literal.
+ * @returns A function from options to a node of a graph.
+ *
+ * @example
+ * ```ts
+ * import { defineReward } from "genarm/plugin"
+ * import { defineGraph } from "genarm"
+ * import { assertEquals } from "@std/assert"
+ *
+ * const noDigits = defineReward({
+ *   name: "noDigits",
+ *   open: (_, sequence) => ({
+ *     score(_, out) {
+ *       for (let id = 0; id < out.length; id++) out[id] = /\d/.test(sequence.token(id) ?? "") ? -1 : 0
+ *     },
+ *   }),
+ * })
+ * const graph = defineGraph({ base: "./model", rewards: { noDigits: { reward: noDigits(), weight: 2 } } })
+ * assertEquals(String(graph), "base + 2.0*noDigits")
+ * ```
+ */
+export function defineReward<Source extends string = never, Options = NoOptions, Input = NoOptions>(
+  plugin:
+    & Omit<RewardDefinition<Options, Source>, "options" | "kind">
+    & { readonly options?: Schema.Codec<Options, Input> },
+): RewardPlugin<Input> {
+  return pluginFactory<"reward", never, RewardDefinition>("reward", plugin as never) as never
+}

@@ -1,0 +1,57 @@
+/** Schedules: how the weight of a reward changes while a text is written. */
+import type { Schema } from "effect"
+import { type NoOptions, type PluginDefinition, type PluginFactory, pluginFactory } from "./node.ts"
+
+/** The step a weight is asked for. */
+export interface ScheduleStep {
+  /** Tokens written so far: 0 for the first. */
+  readonly position: number
+  /** Tokens that may be written in all. */
+  readonly maxTokens: number
+}
+
+/** A schedule at work on one sequence. */
+export interface ScheduleState {
+  /** The weight at a step; must be finite. */
+  weight(step: ScheduleStep): number
+}
+
+/** A schedule plugin. */
+export interface ScheduleDefinition<Options = unknown>
+  extends PluginDefinition<"schedule", Options> {
+  /** Begins a sequence. */
+  readonly open: (options: Options) => ScheduleState
+}
+
+/** A schedule plugin: call it with options for the `weight` of a term. */
+export type SchedulePlugin<Input = NoOptions> = PluginFactory<
+  "schedule",
+  Input,
+  ScheduleDefinition
+>
+
+/**
+ * Defines a schedule.
+ *
+ * @param plugin The definition, as an object literal.
+ * @returns A function from options to a node that stands as a `weight`.
+ *
+ * @example
+ * ```ts
+ * import { defineSchedule } from "genarm/plugin"
+ * import { assertEquals } from "@std/assert"
+ *
+ * const everyOther = defineSchedule({
+ *   name: "everyOther",
+ *   open: () => ({ weight: ({ position }) => position % 2 }),
+ * })
+ * assertEquals(everyOther().plugin, "everyOther")
+ * ```
+ */
+export function defineSchedule<Options = NoOptions, Input = NoOptions>(
+  plugin:
+    & Omit<ScheduleDefinition<Options>, "options" | "kind">
+    & { readonly options?: Schema.Codec<Options, Input> },
+): SchedulePlugin<Input> {
+  return pluginFactory<"schedule", never, ScheduleDefinition>("schedule", plugin as never) as never
+}

@@ -1,0 +1,139 @@
+/** The runtimes that run on ONNX Runtime: one for each device. */
+import { Effect, Layer, RcMap } from "effect"
+import { availableParallelism } from "node:os"
+import type { Engine } from "../engine/engine.ts"
+import { openWorkerEngine } from "../engine/worker_engine.ts"
+import { GenArmError, messageOf } from "../errors.ts"
+import { locateModel } from "../files/locate_model.ts"
+import { openModelFolder } from "../files/model_folder.ts"
+import { openTokenizer, type Tokenizer } from "../files/tokenizer.ts"
+import { type Device, type EngineSpec, openEngine } from "./open_engine.ts"
+import { type OpenModel, type OpenRequest, Runtime } from "./runtime.ts"
+
+/** Runs models on the CPU: the default. */
+export const cpu: Layer.Layer<Runtime> = onnxRuntime("cpu")
+
+/** Runs models on a GPU through WebGPU (Vulkan, Metal or Direct3D 12). */
+export const webgpu: Layer.Layer<Runtime> = onnxRuntime("webgpu")
+
+/** Runs models on an NVIDIA GPU. */
+export const cuda: Layer.Layer<Runtime> = onnxRuntime("cuda")
+
+/** Everything that makes two requests the same model. */
+interface ModelKey {
+  readonly spec: EngineSpec
+  readonly beside: boolean
+}
+
+function onnxRuntime(device: Device): Layer.Layer<Runtime> {
+  return Layer.effect(
+    Runtime,
+    Effect.gen(function* () {
+      // Requests under way, by key: the map's lookup sees only the key.
+      const requests = new Map<string, ModelKey & Pick<OpenRequest, "onProgress">>()
+      const models = yield* RcMap.make({
+        lookup: (key: string) =>
+          Effect.acquireRelease(
+            attempt((signal) => openModel(requests.get(key)!, signal)),
+            ({ engine }) => Effect.promise(() => engine.close()),
+            { interruptible: true },
+          ),
+      })
+      return Runtime.of({
+        name: device,
+        open: (request) =>
+          Effect.gen(function* () {
+            const { ref, threads, onProgress } = request
+            refuseAdapter(request)
+            const folder = yield* attempt((signal) =>
+              locateModel(ref, { signal, ...onProgress && { onProgress } })
+            )
+            const precision = ref.weights ?? "f32"
+            const key = JSON.stringify([folder, precision, threads ?? "shared"])
+            const beside = request.beside === true
+            requests.set(key, {
+              spec: {
+                name: ref.model,
+                folder,
+                precision,
+                device,
+                threads: threads ??
+                  Math.max(1, Math.floor(availableParallelism() / (request.companions ?? 1))),
+              },
+              beside: beside && device === "cpu",
+              ...onProgress && { onProgress },
+            })
+            return yield* RcMap.get(models, key)
+          }),
+      })
+    }),
+  )
+}
+
+function refuseAdapter({ ref }: OpenRequest): void {
+  if (ref.adapter === undefined) return
+  throw new GenArmError(
+    { _tag: "UnsupportedModel", model: ref.model },
+    `adapters are not supported yet: name a model whose weights have "${ref.adapter}" merged in`,
+  )
+}
+
+/** Plain asynchronous code as an effect whose errors are all `GenArmError`. */
+function attempt<A>(run: (signal: AbortSignal) => Promise<A>): Effect.Effect<A, GenArmError> {
+  return Effect.tryPromise({
+    try: run,
+    catch: (error) =>
+      error instanceof GenArmError ? error : new GenArmError(
+        { _tag: "EngineFailed", engine: "runtime" },
+        `internal: ${messageOf(error)}`,
+        { cause: error },
+      ),
+  })
+}
+
+async function openModel(
+  { spec, beside, onProgress }: ModelKey & Pick<OpenRequest, "onProgress">,
+  signal: AbortSignal,
+): Promise<OpenModel> {
+  const folder = await openModelFolder(spec.folder)
+  const tokenizer = await openTokenizer(spec.folder)
+  const onRead = (loaded: number, total: number) =>
+    onProgress?.({ stage: "load", model: spec.name, file: "weights", loaded, total })
+  const engine = beside
+    ? await openWorkerEngine(new URL("./engine_worker.ts", import.meta.url), spec, {
+      signal,
+      onRead,
+    })
+    : await openEngine(spec, { signal, onRead })
+  try {
+    checkTokenizer(spec, engine, tokenizer)
+  } catch (error) {
+    await engine.close()
+    throw error
+  }
+  return { engine, tokenizer, eos: endIds(folder, tokenizer, engine.vocabularySize) }
+}
+
+/** A tokenizer may name fewer ids than the model has rows, never more. */
+function checkTokenizer(spec: EngineSpec, engine: Engine, tokenizer: Tokenizer): void {
+  if (tokenizer.size <= engine.vocabularySize) return
+  throw new GenArmError(
+    { _tag: "InvalidModelFile", file: `${spec.folder}/tokenizer.json` },
+    `${spec.name}: tokenizer.json names ${tokenizer.size} ids, and the model has ` +
+      `${engine.vocabularySize}: they belong to different models`,
+  )
+}
+
+/** Ids that end a text: of `generation_config.json`, else of `config.json`, and the tokenizer's. */
+function endIds(
+  folder: { readonly config: object; readonly generationConfig: object },
+  tokenizer: Tokenizer,
+  vocabularySize: number,
+): number[] {
+  const listed = (config: object): unknown =>
+    (config as { eos_token_id?: unknown }).eos_token_id ?? undefined
+  const ids = [listed(folder.generationConfig) ?? listed(folder.config), tokenizer.eos].flat()
+  const valid = (id: unknown): id is number =>
+    Number.isInteger(id) && (id as number) >= 0 && (id as number) < vocabularySize
+  return [...new Set(ids.filter(valid))]
+}

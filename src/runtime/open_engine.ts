@@ -1,0 +1,141 @@
+/**
+ * From a folder to a running engine on one device: a graph written here where the weights are
+ * safetensors of the Llama family, the folder's own export otherwise.
+ */
+import { join } from "node:path"
+import { InferenceSession } from "onnxruntime-node"
+import { DeltaEngine } from "../engine/delta_engine.ts"
+import type { Engine } from "../engine/engine.ts"
+import { GrowingEngine } from "../engine/growing_engine.ts"
+import { GenArmError, messageOf, throwIfAborted } from "../errors.ts"
+import { type ModelFolder, openModelFolder, openTensors } from "../files/model_folder.ts"
+import { isLlamaFamily, readLlamaConfig } from "../llama/config.ts"
+import { inferenceGraph } from "../llama/inference_graph.ts"
+import { type Precision, readLlamaWeights } from "../llama/weights.ts"
+
+/** A device of ONNX Runtime. */
+export type Device = "cpu" | "webgpu" | "cuda"
+
+/** What is to be opened; plain data, so that a worker can be asked for it. */
+export interface EngineSpec {
+  /** The model as the graph names it, for errors. */
+  readonly name: string
+  readonly folder: string
+  readonly precision: Precision
+  readonly device: Device
+  readonly threads: number
+}
+
+/** Opens the engine; `onRead` hears bytes of weights read so far and in all. */
+export async function openEngine(
+  spec: EngineSpec,
+  options: {
+    readonly signal?: AbortSignal
+    readonly onRead?: (loaded: number, total: number) => void
+  } = {},
+): Promise<Engine> {
+  const folder = await openModelFolder(spec.folder)
+  if (folder.hasTensors && (isLlamaFamily(folder.config) || folder.exports.length === 0)) {
+    return await openTensorEngine(spec, folder, options)
+  }
+  const file = join(folder.path, exportOf(spec, folder))
+  throwIfAborted(options.signal)
+  const session = await createSession(
+    spec,
+    () => InferenceSession.create(file, sessionOptions(spec)),
+  )
+  try {
+    return new GrowingEngine(spec.name, session, folder.config)
+  } catch (error) {
+    await session.release()
+    throw error
+  }
+}
+
+async function openTensorEngine(
+  spec: EngineSpec,
+  folder: ModelFolder,
+  options: {
+    readonly signal?: AbortSignal
+    readonly onRead?: (loaded: number, total: number) => void
+  },
+): Promise<Engine> {
+  const config = readLlamaConfig(folder.config, spec.name)
+  const store = await openTensors(folder.path)
+  const { onRead, signal } = options
+  try {
+    const weights = await readLlamaWeights(config, store, {
+      model: spec.name,
+      precision: spec.precision,
+      ...signal && { signal },
+      ...onRead && { onRead: (bytes) => onRead(bytes, store.bytes) },
+    })
+    const { model, externalData } = inferenceGraph(config, weights)
+    throwIfAborted(signal)
+    const session = await createSession(
+      spec,
+      () => InferenceSession.create(model, { ...sessionOptions(spec), externalData }),
+    )
+    return new DeltaEngine(spec.name, session, config)
+  } finally {
+    await store.close()
+  }
+}
+
+/** The export that holds weights as asked for. */
+function exportOf({ name, precision }: EngineSpec, folder: ModelFolder): string {
+  const names: Record<Precision, readonly string[]> = {
+    f32: ["onnx/model.onnx"],
+    q8: ["onnx/model_quantized.onnx", "onnx/model_int8.onnx"],
+    q4: ["onnx/model_q4.onnx"],
+  }
+  const found = names[precision].find((file) => folder.exports.includes(file))
+  if (found !== undefined) return found
+  throw new GenArmError(
+    { _tag: "ModelNotFound", model: name },
+    `${folder.path} has no weights that can be opened as ${precision}: expected model.safetensors ` +
+      `of a Llama-family model, or ${names[precision].join(" or ")}` +
+      (folder.exports.length > 0 ? `; found ${folder.exports.join(", ")}` : ""),
+  )
+}
+
+function sessionOptions(spec: EngineSpec): InferenceSession.SessionOptions {
+  return {
+    executionProviders: spec.device === "cpu" ? ["cpu"] : [spec.device, "cpu"],
+    intraOpNumThreads: spec.threads,
+    // Failures reach the caller as errors; the runtime need not print them too.
+    logSeverityLevel: 4,
+    // Threads that spin between runs take the cores from every other engine.
+    extra: { session: { intra_op: { allow_spinning: "0" } } },
+  }
+}
+
+async function createSession(
+  spec: EngineSpec,
+  create: () => Promise<InferenceSession>,
+): Promise<InferenceSession> {
+  try {
+    return await create()
+  } catch (error) {
+    if (spec.device === "cpu") {
+      throw new GenArmError(
+        { _tag: "EngineFailed", engine: spec.name },
+        `${spec.name}: ONNX Runtime could not open the model: ${messageOf(error)}`,
+        { cause: error },
+      )
+    }
+    throw new GenArmError(
+      { _tag: "RuntimeUnavailable", runtime: spec.device },
+      `the ${spec.device} runtime cannot be used here: ${advice[spec.device]}, or open the ` +
+        `pipeline with { runtime: "cpu" }. ONNX Runtime says: ${messageOf(error)}`,
+      { cause: error },
+    )
+  }
+}
+
+const advice: Record<Exclude<Device, "cpu">, string> = {
+  cuda: "it needs an NVIDIA GPU with CUDA 12 and cuDNN 9 on Linux x64, and the CUDA provider of " +
+    "onnxruntime-node, which its install script fetches (npm rebuild onnxruntime-node, or " +
+    "deno approve-scripts npm:onnxruntime-node)",
+  webgpu: "it needs a GPU with a Vulkan, Metal or Direct3D 12 driver",
+}

@@ -1,0 +1,66 @@
+/**
+ * The runtime service: what opens models. Which device computes, or whether a device computes at
+ * all, is decided by the layer that provides it; nothing above knows.
+ */
+import { Context, type Effect, type Scope } from "effect"
+import type { Engine } from "../engine/engine.ts"
+import type { GenArmError } from "../errors.ts"
+import type { ModelRef } from "../files/model_ref.ts"
+import type { OnProgress } from "../files/progress.ts"
+import type { Tokenizer } from "../files/tokenizer.ts"
+
+/** A request to a runtime. */
+export interface OpenRequest {
+  readonly ref: ModelRef
+  /** CPU threads for this model; the machine is divided among the program's models where absent. */
+  readonly threads?: number
+  /** Models that step at the same time as this one, itself included; 1 where absent. */
+  readonly companions?: number
+  /** Whether another of them runs in the main thread, so that this one should run elsewhere. */
+  readonly beside?: boolean
+  readonly onProgress?: OnProgress
+}
+
+/** An opened model. */
+export interface OpenModel {
+  readonly engine: Engine
+  readonly tokenizer: Tokenizer
+  /** Ids that end a text. */
+  readonly eos: readonly number[]
+}
+
+/** What a runtime does. */
+export interface RuntimeService {
+  /** Shown in errors: `cpu`, `webgpu`, `table` ... */
+  readonly name: string
+  /**
+   * Opens a model, or shares one that is open already with the same weights, precision and
+   * threads. It is released when the last scope that opened it closes.
+   */
+  readonly open: (request: OpenRequest) => Effect.Effect<OpenModel, GenArmError, Scope.Scope>
+}
+
+/** @internal */
+export const RuntimeKey: Context.ServiceClass<Runtime, "genarm/Runtime", RuntimeService> = Context
+  .Service<Runtime, RuntimeService>()("genarm/Runtime")
+
+/**
+ * The runtime of a program, as an Effect service. Layers that provide it: `cpu`, `webgpu`, `cuda`,
+ * and `tableRuntime` for models small enough to be written down.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Runtime, tableRuntime } from "genarm/effect"
+ * import { assertEquals } from "@std/assert"
+ *
+ * const layer = tableRuntime({ coin: { vocabulary: ["heads", "tails"], next: () => [0.5, 0.5] } })
+ * const program = Effect.gen(function* () {
+ *   const runtime = yield* Runtime
+ *   const { engine } = yield* runtime.open({ ref: { model: "coin" } })
+ *   return engine.vocabularySize
+ * })
+ * assertEquals(await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(layer))), 2)
+ * ```
+ */
+export class Runtime extends RuntimeKey {}

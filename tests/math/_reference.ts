@@ -1,0 +1,93 @@
+import type { Truncation } from "genarm/math"
+
+// Obvious twins of the kernels in float64 and `Math.exp`, and the scores the properties run over.
+
+/** softmax(scores / temperature) `[vocab]`, in float64. */
+export function softmax(scores: ArrayLike<number>, temperature = 1): number[] {
+  const max = Math.max(...Array.from(scores))
+  const weights = Array.from(scores, (score) => Math.exp((score - max) / temperature))
+  const total = weights.reduce((sum, weight) => sum + weight, 0)
+  return weights.map((weight) => weight / total)
+}
+
+export function referenceLogSumExp(scores: ArrayLike<number>, temperature = 1): number {
+  const scaled = Array.from(scores, (score) => score / temperature)
+  const max = Math.max(...scaled)
+  return max + Math.log(scaled.reduce((sum, score) => sum + Math.exp(score - max), 0))
+}
+
+/**
+ * The probabilities `[vocab]` left by each warper in turn, with a full sort; 0 for a cut id, and for
+ * one 690 temperatures below the greatest.
+ */
+export function truncated(scores: Float32Array, truncation: Truncation): number[] {
+  const { temperature, topK, topP, minP } = truncation
+  const ranked = Array.from(scores.keys())
+    .filter((id) => scores[id] > -Infinity)
+    .sort((a, b) => scores[b] - scores[a] || a - b)
+  const max = scores[ranked[0]]
+  const weights = Array.from(scores, (score) => {
+    const distance = (max - score) / temperature
+    return distance > 690 ? 0 : Math.exp(-distance)
+  })
+
+  let kept = ranked
+  if (topK !== undefined && topK < kept.length) {
+    kept = kept.filter((id) => scores[id] >= scores[ranked[topK - 1]])
+  }
+  if (topP !== undefined && topP < 1) {
+    const target = topP * kept.reduce((sum, id) => sum + weights[id], 0)
+    let before = 0
+    kept = kept.filter((id) => {
+      const stays = before < target
+      before += weights[id]
+      return stays
+    })
+  }
+  if (minP !== undefined) kept = kept.filter((id) => weights[id] >= minP)
+
+  const total = kept.reduce((sum, id) => sum + weights[id], 0)
+  const probabilities = new Array<number>(scores.length).fill(0)
+  for (const id of kept) probabilities[id] = weights[id] / total
+  return probabilities
+}
+
+/** Uniform numbers in [0, 1) of a generator other than the one under test. */
+export function uniforms(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state / 4294967296
+  }
+}
+
+export const SIZES = [1, 2, 7, 255, 256, 257, 5000]
+
+export interface ScoreCase {
+  readonly name: string
+  readonly scores: Float32Array
+}
+
+/** Flat, peaked, level, tied and partly excluded scores of every size, the same on every run. */
+export function scoreCases(seed: number): ScoreCase[] {
+  return SIZES.flatMap((size) => scoreCasesOfSize(size, seed + size))
+}
+
+export function scoreCasesOfSize(size: number, seed: number): ScoreCase[] {
+  const next = uniforms(seed)
+  const bell = () => next() + next() + next() + next() - 2
+  const row = (score: () => number) => Float32Array.from({ length: size }, score)
+  const peaked = row(() => bell() * 4)
+  peaked[Math.floor(next() * size)] = 15
+  const excluded = row(() => next() < 0.5 ? -Infinity : bell() * 5)
+  excluded[Math.floor(next() * size)] = 1
+  return [
+    { name: "flat", scores: row(() => next() * 0.001) },
+    { name: "wide", scores: row(() => bell() * 10 - 40) },
+    { name: "peaked", scores: peaked },
+    { name: "level", scores: row(() => -2.5) },
+    { name: "tied", scores: row(() => Math.floor(next() * 6)) },
+    { name: "excluded", scores: excluded },
+    { name: "far apart", scores: row(() => bell() * 600) },
+  ].map(({ name, scores }) => ({ name: `${name} scores of size ${size}`, scores }))
+}

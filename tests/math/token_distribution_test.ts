@@ -1,0 +1,197 @@
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert"
+import { describe, it } from "node:test"
+import { argmax, randomStream, TokenDistribution, type Truncation } from "genarm/math"
+import { referenceLogSumExp, type ScoreCase, scoreCases, truncated } from "./_reference.ts"
+
+const TRUNCATIONS: Truncation[] = [
+  { temperature: 1 },
+  { temperature: 0.3 },
+  { temperature: 5 },
+  { temperature: 1, topK: 1 },
+  { temperature: 1, topK: 3 },
+  { temperature: 0.7, topK: 50 },
+  { temperature: 1, topK: 1000 },
+  { temperature: 1, topP: 0.001 },
+  { temperature: 1, topP: 0.5 },
+  { temperature: 1, topP: 0.9 },
+  { temperature: 2, topP: 0.97 },
+  { temperature: 1, topP: 0.999999 },
+  { temperature: 1000, topP: 0.61 },
+  { temperature: 1, minP: 0.02 },
+  { temperature: 1, minP: 1 },
+  { temperature: 0.8, topK: 40, topP: 0.95 },
+  { temperature: 1.2, topK: 2000, topP: 0.83 },
+  { temperature: 1, topK: 100, topP: 0.9, minP: 0.05 },
+]
+
+function forEachCase(
+  seed: number,
+  check: (distribution: TokenDistribution, scores: Float32Array, expected: number[]) => void,
+): void {
+  for (const { name, scores } of scoreCases(seed)) {
+    const distribution = new TokenDistribution(scores.length)
+    for (const truncation of TRUNCATIONS) {
+      try {
+        const expected = truncated(scores, truncation)
+        check(distribution.set(scores, truncation), scores, expected)
+      } catch (cause) {
+        throw new Error(`${name}, ${JSON.stringify(truncation)}: ${cause}`, { cause })
+      }
+    }
+  }
+}
+
+describe("TokenDistribution", () => {
+  it("keeps the ids, and gives the probabilities, of a full sort in float64", () => {
+    forEachCase(20, (distribution, _, expected) => {
+      assertEquals(distribution.count, expected.filter((p) => p > 0).length)
+      for (let id = 0; id < expected.length; id++) {
+        const found = distribution.logProbability(id)
+        if (expected[id] === 0) assertEquals(found, -Infinity)
+        else assertAlmostEquals(found, Math.log(expected[id]), 2e-9)
+      }
+    })
+  })
+
+  it("draws by the inverse cumulative in id order", () => {
+    const stream = randomStream(21)
+    forEachCase(21, (distribution, _, expected) => {
+      const cumulative = [0]
+      for (const p of expected) cumulative.push(cumulative[cumulative.length - 1] + p)
+      for (let i = 0; i < 20; i++) {
+        const uniform = stream.nextUniform()
+        const id = distribution.draw(uniform)
+        assert(expected[id] > 0)
+        assert(cumulative[id] <= uniform + 1e-8 && uniform - 1e-8 <= cumulative[id + 1])
+      }
+    })
+  })
+
+  it("never draws an id that was cut, even at the ends of the uniform numbers", () => {
+    forEachCase(22, (distribution, _, expected) => {
+      const first = distribution.draw(0)
+      const last = distribution.draw(1 - 2 ** -53)
+      assert(expected[first] > 0 && expected[last] > 0)
+      assert(expected.slice(0, first).every((p) => p === 0))
+      assert(expected.slice(last + 1).every((p) => p < 1e-9))
+    })
+  })
+
+  it("gives the log-normaliser over all ids, whatever the truncation", () => {
+    for (const { name, scores } of scoreCases(23)) {
+      const distribution = new TokenDistribution(scores.length)
+      for (const truncation of TRUNCATIONS) {
+        const expected = referenceLogSumExp(scores, truncation.temperature)
+        const found = distribution.set(scores, truncation).logNormalizer
+        assertAlmostEquals(found, expected, 1e-9 * (1 + Math.abs(expected)), name)
+      }
+    }
+  })
+
+  it("draws the greatest score alone at a small temperature", () => {
+    for (const { name, scores } of scoreCases(24).filter(hasOneMaximum)) {
+      for (const temperature of [1e-15, Number.MIN_VALUE]) {
+        const distribution = new TokenDistribution(scores.length).set(scores, { temperature })
+        assertEquals(distribution.draw(0), argmax(scores), name)
+        assertEquals(distribution.draw(0.999), argmax(scores), name)
+      }
+    }
+  })
+
+  it("draws in proportion to the stated probabilities", () => {
+    const scores = Float32Array.from({ length: 600 }, (_, v) => 3 * Math.sin(v * v))
+    const truncation = { temperature: 0.9, topK: 400, topP: 0.98, minP: 0.01 }
+    const distribution = new TokenDistribution(600).set(scores, truncation)
+    const draws = 100000
+    const counts = new Float64Array(600)
+    const stream = randomStream(25)
+    for (let i = 0; i < draws; i++) counts[distribution.draw(stream.nextUniform())]++
+    let chiSquared = 0
+    for (let id = 0; id < 600; id++) {
+      const expected = draws * Math.exp(distribution.logProbability(id))
+      if (expected === 0) assertEquals(counts[id], 0)
+      else chiSquared += (counts[id] - expected) ** 2 / expected
+    }
+    const freedom = distribution.count - 1
+    const deviations = (chiSquared - freedom) / Math.sqrt(2 * freedom)
+    assert(Math.abs(deviations) < 4, `${deviations} standard deviations`)
+  })
+
+  it("keeps the lowest of equally likely ids at the border of top-p", () => {
+    const level = new Float32Array(1000).fill(-3)
+    const distribution = new TokenDistribution(1000).set(level, { temperature: 1, topP: 0.25 })
+    assertEquals(distribution.count, 250)
+    assertEquals(distribution.draw(1 - 2 ** -53), 249)
+    // One id more once the mass of 250 falls short.
+    assertEquals(distribution.set(level, { temperature: 1, topP: 0.2501 }).count, 251)
+  })
+
+  it("keeps every id tied with the k-th", () => {
+    const scores = Float32Array.of(1, 3, 2, 3, 3, 0)
+    const distribution = new TokenDistribution(6).set(scores, { temperature: 1, topK: 2 })
+    assertEquals([0, 1, 2, 3, 4, 5].filter((id) => distribution.logProbability(id) > -9), [1, 3, 4])
+  })
+
+  it("reads the scores and does not keep them", () => {
+    const scores = Float32Array.of(1, 2, 3)
+    const distribution = new TokenDistribution(3).set(scores, { temperature: 1, topK: 2 })
+    const before = [0, 1, 2].map((id) => distribution.logProbability(id))
+    scores.fill(NaN)
+    assertEquals([0, 1, 2].map((id) => distribution.logProbability(id)), before)
+  })
+
+  it("refuses scores that have no distribution, and is unset afterwards", () => {
+    const distribution = new TokenDistribution(3).set(new Float32Array(3), { temperature: 1 })
+    for (const bad of [[NaN, 1, 2], [1, 2, NaN], [1, Infinity, 2], Array(3).fill(-Infinity)]) {
+      assertThrows(
+        () => distribution.set(Float32Array.from(bad), { temperature: 1, topK: 2, topP: 0.5 }),
+        RangeError,
+        "at least one above -Infinity",
+      )
+      assertThrows(() => distribution.draw(0.5), RangeError, "call set")
+    }
+    assertThrows(
+      () => distribution.set(new Float32Array(4), { temperature: 1 }),
+      RangeError,
+      "expected 3 scores, found 4",
+    )
+  })
+
+  it("refuses sizes, ids and uniform numbers out of their range", () => {
+    for (const size of [0, -1, 1.5, NaN]) {
+      assertThrows(() => new TokenDistribution(size), RangeError, `size of ${size}`)
+    }
+    const distribution = new TokenDistribution(3)
+    assertThrows(() => distribution.logProbability(0), RangeError, "call set")
+    assertThrows(() => distribution.count, RangeError, "call set")
+    assertThrows(() => distribution.logNormalizer, RangeError, "call set")
+    distribution.set(new Float32Array(3), { temperature: 1 })
+    for (const uniform of [-0.1, 1, NaN]) {
+      assertThrows(() => distribution.draw(uniform), RangeError, `found ${uniform}`)
+    }
+    for (const id of [-1, 3, 0.5]) {
+      assertThrows(() => distribution.logProbability(id), RangeError, `found ${id}`)
+    }
+  })
+
+  it("decides alike on every engine", () => {
+    const stream = randomStream(26)
+    let hash = 2166136261
+    for (const { scores } of scoreCases(26)) {
+      const distribution = new TokenDistribution(scores.length)
+      for (const truncation of TRUNCATIONS) {
+        distribution.set(scores, truncation)
+        hash = Math.imul(hash ^ distribution.count, 16777619)
+        for (let i = 0; i < 20; i++) {
+          hash = Math.imul(hash ^ distribution.draw(stream.nextUniform()), 16777619)
+        }
+      }
+    }
+    // Computed once by this implementation on Deno; what it decides is tested above.
+    assertEquals(hash >>> 0, 2170942771)
+  })
+})
+
+function hasOneMaximum({ scores }: ScoreCase): boolean {
+  return scores.lastIndexOf(scores[argmax(scores)]) === argmax(scores)
+}
