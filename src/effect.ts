@@ -23,7 +23,7 @@ import { Context, Effect, Stream } from "effect"
 import { builtins } from "../plugins/mod.ts"
 import { makePipeline as makePipelineWith, type Pipeline } from "./decode/pipeline.ts"
 import type { GenerateOptions, Generation, Prompt, Score, TokenEvent } from "./decode/types.ts"
-import { GenArmError } from "./errors.ts"
+import { GenArmError, messageOf } from "./errors.ts"
 import type { OnProgress } from "./files/progress.ts"
 import { defineGraphWith } from "./graph/define_graph.ts"
 import type { Graph, GraphSpec } from "./graph/graph.ts"
@@ -103,9 +103,9 @@ export function streamTokens(
 }
 
 function asGenArmError(error: unknown): GenArmError {
-  return error instanceof GenArmError
-    ? error
-    : new GenArmError({ _tag: "Aborted", cause: error }, `aborted: ${error}`, { cause: error })
+  if (error instanceof GenArmError) return error
+  const reason = { _tag: "EngineFailed", engine: "genarm" } as const
+  return new GenArmError(reason, `internal: ${messageOf(error)}`, { cause: error })
 }
 
 export type { Pipeline } from "./decode/pipeline.ts"

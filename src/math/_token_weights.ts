@@ -5,7 +5,7 @@ export const BLOCK = 256
 
 /**
  * The unnormalised probabilities of one token, from 0 to 1, the greatest exactly 1, with their sums
- * over blocks of ids. The weights of a block whose sum is 0 are stale and never read.
+ * over blocks of ids.
  */
 export class TokenWeights {
   /** `[vocab]` */
@@ -31,12 +31,14 @@ export class TokenWeights {
     const { weights, blockSums } = this
     let total = 0
     for (let b = 0; b < blockSums.length; b++) {
-      if (blockSums[b] === 0) continue
       const to = Math.min((b + 1) * BLOCK, weights.length)
       let sum = 0
       for (let v = b * BLOCK; v < to; v++) {
-        if (scores[v] > score || (scores[v] === score && v <= lastId)) sum += weights[v]
-        else weights[v] = 0
+        let weight = weights[v]
+        if (scores[v] < score) weight = 0
+        else if (scores[v] === score && v > lastId) weight = 0
+        weights[v] = weight
+        sum += weight
       }
       blockSums[b] = sum
       total += sum
@@ -51,10 +53,9 @@ export class TokenWeights {
     for (let b = 0; b < blockSums.length; b++) {
       const to = Math.min((b + 1) * BLOCK, weights.length)
       let sum = 0
-      // A sum under `weight` has no term that reaches it.
-      for (let v = b * BLOCK; v < to && blockSums[b] >= weight; v++) {
-        if (weights[v] >= weight) sum += weights[v]
-        else weights[v] = 0
+      for (let v = b * BLOCK; v < to; v++) {
+        if (weights[v] < weight) weights[v] = 0
+        sum += weights[v]
       }
       blockSums[b] = sum
       total += sum
@@ -62,20 +63,11 @@ export class TokenWeights {
     this.total = total
   }
 
-  /** The weight of one id, 0 when cut. */
-  at(id: number): number {
-    return this.blockSums[Math.floor(id / BLOCK)] === 0 ? 0 : this.weights[id]
-  }
-
   /** How many ids have a weight above 0. */
   count(): number {
-    const { weights, blockSums } = this
+    const { weights } = this
     let count = 0
-    for (let b = 0; b < blockSums.length; b++) {
-      if (blockSums[b] === 0) continue
-      const to = Math.min((b + 1) * BLOCK, weights.length)
-      for (let v = b * BLOCK; v < to; v++) if (weights[v] > 0) count++
-    }
+    for (let v = 0; v < weights.length; v++) if (weights[v] > 0) count++
     return count
   }
 

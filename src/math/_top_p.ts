@@ -1,9 +1,8 @@
-import { BLOCK, type TokenWeights } from "./_token_weights.ts"
+import type { TokenWeights } from "./_token_weights.ts"
 
-// The histogram spans 64 nats in buckets of 1/32. The floor of `find` keeps every weight within:
-// it is at least 2^-54 / vocab, that is 60 nats under the greatest weight for 2^32 ids.
 const BUCKETS_PER_NAT = 32
-const BUCKETS = 64 * BUCKETS_PER_NAT
+/** The last bucket takes what lies 64 nats and more below the greatest score. */
+const LAST_BUCKET = 64 * BUCKETS_PER_NAT
 
 /**
  * Finds the last id, in order of falling score and then of rising id, that the top-p step keeps,
@@ -11,8 +10,8 @@ const BUCKETS = 64 * BUCKETS_PER_NAT
  * only its members are ranked. One workspace for one vocabulary size.
  */
 export class TopP {
-  /** `[BUCKETS]`, by distance from the greatest score. */
-  readonly #masses = new Float64Array(BUCKETS)
+  /** `[LAST_BUCKET + 1]`, by distance from the greatest score. */
+  readonly #masses = new Float64Array(LAST_BUCKET + 1)
   /** `[vocab]`: the ids of one bucket. */
   readonly #members: Int32Array
 
@@ -28,63 +27,52 @@ export class TopP {
     scores: Float32Array,
     max: number,
     temperature: number,
-    held: TokenWeights,
+    { weights, total }: TokenWeights,
     topP: number,
   ): number {
-    // All weights up to `floor` together are at most half the mass that may be cut.
-    const floor = (1 - topP) * held.total / (2 * scores.length)
+    const masses = this.#masses
     const scale = Math.min(BUCKETS_PER_NAT / temperature, Number.MAX_VALUE)
-    this.#fillMasses(scores, max, scale, held, floor)
-
-    const masses = this.#masses
-    let rest = topP * held.total
+    fillMasses(masses, scores, max, scale, weights)
+    let rest = topP * total
     let bucket = 0
-    while (bucket < BUCKETS && masses[bucket] < rest) rest -= masses[bucket++]
-    if (bucket === BUCKETS) return -1
-    const count = this.#gather(scores, max, scale, held, floor, bucket)
-    return reach(this.#members, count, rest, scores, held.weights)
+    while (bucket <= LAST_BUCKET && masses[bucket] < rest) rest -= masses[bucket++]
+    if (bucket > LAST_BUCKET) return -1
+    const count = gatherBucket(this.#members, bucket, scores, max, scale)
+    return reach(this.#members, count, rest, scores, weights)
   }
+}
 
-  #fillMasses(
-    scores: Float32Array,
-    max: number,
-    scale: number,
-    held: TokenWeights,
-    floor: number,
-  ): void {
-    const masses = this.#masses
-    const { weights, blockSums } = held
-    masses.fill(0)
-    for (let b = 0; b < blockSums.length; b++) {
-      if (blockSums[b] <= floor) continue
-      const to = Math.min((b + 1) * BLOCK, weights.length)
-      for (let v = b * BLOCK; v < to; v++) {
-        if (weights[v] > floor) masses[((max - scores[v]) * scale) | 0] += weights[v]
-      }
-    }
+// No test whether an id still counts: it would be hard to predict, and a weight of 0 adds nothing.
+function fillMasses(
+  masses: Float64Array,
+  scores: Float32Array,
+  max: number,
+  scale: number,
+  weights: Float64Array,
+): void {
+  masses.fill(0)
+  for (let v = 0; v < scores.length; v++) {
+    let bucket = (max - scores[v]) * scale
+    if (bucket > LAST_BUCKET) bucket = LAST_BUCKET
+    masses[bucket | 0] += weights[v]
   }
+}
 
-  // In id order, which `reach` profits from.
-  #gather(
-    scores: Float32Array,
-    max: number,
-    scale: number,
-    held: TokenWeights,
-    floor: number,
-    bucket: number,
-  ): number {
-    const members = this.#members
-    const { weights, blockSums } = held
-    let count = 0
-    for (let b = 0; b < blockSums.length; b++) {
-      if (blockSums[b] <= floor) continue
-      const to = Math.min((b + 1) * BLOCK, weights.length)
-      for (let v = b * BLOCK; v < to; v++) {
-        if (weights[v] > floor && (((max - scores[v]) * scale) | 0) === bucket) members[count++] = v
-      }
-    }
-    return count
+// The number of ids in the bucket, in rising order.
+function gatherBucket(
+  members: Int32Array,
+  wanted: number,
+  scores: Float32Array,
+  max: number,
+  scale: number,
+): number {
+  let count = 0
+  for (let v = 0; v < scores.length; v++) {
+    let bucket = (max - scores[v]) * scale
+    if (bucket > LAST_BUCKET) bucket = LAST_BUCKET
+    if ((bucket | 0) === wanted) members[count++] = v
   }
+  return count
 }
 
 /**

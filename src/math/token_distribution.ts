@@ -101,7 +101,7 @@ export class TokenDistribution {
       throw new RangeError(`expected an id from 0 to ${this.#size - 1}, found ${id}`)
     }
     this.#checkSet()
-    return Math.log(this.#held.at(id)) - Math.log(this.#held.total)
+    return Math.log(this.#held.weights[id]) - Math.log(this.#held.total)
   }
 
   /** How many ids have a probability above 0. Counted at the first question after `set`. */
