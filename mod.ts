@@ -123,7 +123,6 @@ export type {
   TopToken,
   Trace,
 } from "./src/decode/types.ts"
-export * from "./src/errors.ts"
 export type { ModelRef } from "./src/files/model_ref.ts"
 export type { OnProgress, Progress } from "./src/files/progress.ts"
 export type { ChatMessage } from "./src/files/tokenizer.ts"
@@ -131,4 +130,10 @@ export { formula } from "./src/graph/graph.ts"
 export type { Graph, GraphSpec, RewardTerm, ScheduleNode, Weight } from "./src/graph/graph.ts"
 export type { OpenOptions } from "./src/open_pipeline.ts"
 export * from "./src/plugin/mod.ts"
+export type { Engine, EngineCache, Row } from "./src/engine/engine.ts"
+export type { Tokenizer } from "./src/files/tokenizer.ts"
+export { Runtime, RuntimeKey } from "./src/runtime/runtime.ts"
+export type { OpenModel, OpenRequest, RuntimeService } from "./src/runtime/runtime.ts"
 export { type TableModel, tableRuntime } from "./src/runtime/table_runtime.ts"
+export { paint, TokenHeat, tokenHeat } from "./src/show/token_heat.ts"
+export type { HeatOptions, MediaBundle } from "./src/show/token_heat.ts"

@@ -1,4 +1,5 @@
 /** A text as it is written: iterate it for tokens, or await it for the whole. */
+import { GenArmError } from "../errors.ts"
 import type { Generation, TokenEvent } from "./types.ts"
 
 /** Starts at the first question; tokens are computed when they are asked for, never ahead. */
@@ -44,7 +45,12 @@ export class GenerationStream implements AsyncIterable<TokenEvent>, PromiseLike<
     const tokens = this.#tokens ??= this.#start()
     while (true) {
       const next = await tokens.next()
-      if (next.done) return next.value ?? this.#finished
+      if (!next.done) continue
+      if (next.value !== undefined) return next.value
+      throw new GenArmError(
+        { _tag: "Aborted", cause: "left" },
+        "the text was left before its end: await the stream without `break`, or start another",
+      )
     }
   }
 }

@@ -8,6 +8,9 @@ import type { Tokenizer } from "../files/tokenizer.ts"
 /** Tokens of the prompt that the window begins with. */
 const promptTail = 6
 
+/** Tokens that may be held back: more than one character is made of, so their bytes are none. */
+const heldTokens = 16
+
 /** What a decoder writes for bytes that are no character yet. */
 const incomplete = "\uFFFD"
 
@@ -29,7 +32,8 @@ export class TextStream {
     this.#window.push(id)
     const before = this.#tokenizer.decode(this.#window.slice(0, this.#told))
     const after = this.#tokenizer.decode(this.#window)
-    if (after.endsWith(incomplete)) return ""
+    const held = this.#window.length - this.#told
+    if (after.endsWith(incomplete) && held < heldTokens) return ""
     this.#window = this.#window.slice(this.#told)
     this.#told = this.#window.length
     return after.slice(before.length)

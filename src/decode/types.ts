@@ -50,21 +50,26 @@ export interface TokenLogProbabilities {
 
 /** One of the likeliest tokens of a step. */
 export interface TopToken {
+  /** Its id. */
   readonly id: number
   /** The text of this token alone. */
   readonly text: string
+  /** Natural log, as in `TokenLogProbabilities`. */
   readonly logprob: { readonly base: number; readonly guided: number }
+  /** The score each reward gave it, before its weight. */
   readonly rewards: Readonly<Record<string, number>>
 }
 
 /** One token as it is written. */
 export interface TokenEvent {
+  /** The token's id. */
   readonly id: number
   /**
    * The text that is certain after this token: nothing while a character or a stop string may be
    * half written, nothing for an end token. The last event brings what was still held back.
    */
   readonly text: string
+  /** How likely it was. */
   readonly logprob: TokenLogProbabilities
   /** The score each reward gave this token, before its weight: for an ARM log pi_r. */
   readonly rewards: Readonly<Record<string, number>>
@@ -78,25 +83,33 @@ export interface TokenEvent {
 export interface Generation {
   /** The continuation, without the prompt and without the string that stopped it. */
   readonly text: string
+  /** The ids written, the end token included. */
   readonly ids: readonly number[]
   /** One event for each id; none with `trace: "none"`. */
   readonly tokens: readonly TokenEvent[]
   /** An end token, the limit of tokens or context, or a stop string. */
   readonly stopReason: "eos" | "length" | "stop"
+  /** The seed it was drawn with. */
   readonly seed: number
 }
 
 /** One token of a scored text. */
 export interface ScoredToken {
+  /** Its id. */
   readonly id: number
+  /** Natural log, as in `TokenLogProbabilities`. */
   readonly logprob: { readonly base: number; readonly guided: number }
+  /** The score each reward gave it, before its weight. */
   readonly rewards: Readonly<Record<string, number>>
+  /** The weights in force. */
   readonly weights: Readonly<Record<string, number>>
 }
 
 /** What a graph says of a given continuation; all sums run over its tokens. */
 export interface Score {
+  /** The continuation's ids. */
   readonly ids: readonly number[]
+  /** One entry for each id. */
   readonly tokens: readonly ScoredToken[]
   /** `sum_t log pi_base(y_t | x, y_<t)`, natural log. */
   readonly base: number

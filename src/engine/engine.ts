@@ -19,6 +19,7 @@ export interface EngineCache {
 
 /** New tokens for one cache. */
 export interface Row {
+  /** Where its earlier tokens are. */
   readonly cache: EngineCache
   /** At least one token id. */
   readonly tokens: ArrayLike<number>
@@ -28,6 +29,7 @@ export interface Row {
 
 /** One loaded set of weights. */
 export interface Engine {
+  /** The model, for errors. */
   readonly name: string
   /** Entries of a distribution; ids that no tokenizer names included. */
   readonly vocabularySize: number

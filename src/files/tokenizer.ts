@@ -13,6 +13,7 @@ import { readJson } from "./model_folder.ts"
 export interface ChatMessage {
   /** `system`, `user`, `assistant`, or whatever the model's chat template knows. */
   readonly role: string
+  /** Its text. */
   readonly content: string
 }
 

@@ -12,7 +12,9 @@ export type Weight = number | ScheduleNode
 
 /** A reward with its weight. */
 export interface RewardTerm {
+  /** A reward plugin with its options, such as `arm({ model })`. */
   readonly reward: PluginNode<"reward">
+  /** How much it counts; negative weights steer away. */
   readonly weight: Weight
   /** How the prompt is put to the reward's models: see `ModelRef.template`. */
   readonly template?: string
@@ -35,9 +37,13 @@ export interface GraphSpec {
  * text gives it back, and `String` prints its formula.
  */
 export interface Graph {
+  /** The model that is guided. */
   readonly base: ModelRef
+  /** Named rewards, in the order of the formula. */
   readonly rewards: Readonly<Record<string, RewardTerm>>
+  /** How a token is chosen. */
   readonly sampler: PluginNode<"sampler">
+  /** Strings that end a text. */
   readonly stop: readonly string[]
 }
 

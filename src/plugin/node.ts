@@ -27,9 +27,13 @@ export const transient: unique symbol = Symbol.for("genarm/plugin/transient")
 
 /** A plugin with its options. */
 export interface PluginNode<Kind extends PluginKind = PluginKind> {
+  /** The plugin's name. */
   readonly plugin: string
+  /** Its options, checked, as data. */
   readonly options: unknown
+  /** Its definition, for nodes built in code. */
   readonly [definition]?: PluginDefinition<Kind, unknown>
+  /** Why the node cannot be saved, where it cannot. */
   readonly [transient]?: string
 }
 
@@ -41,6 +45,7 @@ export interface PluginFactory<Kind extends PluginKind, Options, Definition> {
   (
     ...options: NoOptions extends Options ? [options?: Options] : [options: Options]
   ): PluginNode<Kind>
+  /** What was defined, for registries. */
   readonly definition: Definition
 }
 

@@ -8,8 +8,11 @@ import type { ScheduleDefinition } from "./schedule.ts"
 
 /** Definitions of each kind. */
 export interface Plugins {
+  /** Rewards. */
   readonly reward: readonly RewardDefinition[]
+  /** Weight schedules. */
   readonly schedule: readonly ScheduleDefinition[]
+  /** Samplers. */
   readonly sampler: readonly SamplerDefinition[]
 }
 

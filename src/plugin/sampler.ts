@@ -14,6 +14,7 @@ export interface SamplerStep {
   readonly scores: Float32Array
   /** 1 + the sum of the weights in force. */
   readonly weightSum: number
+  /** Random numbers fixed by the request's seed. */
   readonly random: Uniforms
 }
 

@@ -44,10 +44,10 @@ function onnxRuntime(device: Device): Layer.Layer<Runtime> {
         open: (request) =>
           Effect.gen(function* () {
             const { ref, threads, onProgress } = request
-            refuseAdapter(request)
-            const folder = yield* attempt((signal) =>
-              locateModel(ref, { signal, ...onProgress && { onProgress } })
-            )
+            const folder = yield* attempt((signal) => {
+              refuseAdapter(request)
+              return locateModel(ref, { signal, ...onProgress && { onProgress } })
+            })
             const precision = ref.weights ?? "f32"
             const key = JSON.stringify([folder, precision, threads ?? "shared"])
             const beside = request.beside === true
@@ -81,7 +81,7 @@ function refuseAdapter({ ref }: OpenRequest): void {
 /** Plain asynchronous code as an effect whose errors are all `GenArmError`. */
 function attempt<A>(run: (signal: AbortSignal) => Promise<A>): Effect.Effect<A, GenArmError> {
   return Effect.tryPromise({
-    try: run,
+    try: async (signal) => await run(signal),
     catch: (error) =>
       error instanceof GenArmError ? error : new GenArmError(
         { _tag: "EngineFailed", engine: "runtime" },

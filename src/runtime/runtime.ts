@@ -11,6 +11,7 @@ import type { Tokenizer } from "../files/tokenizer.ts"
 
 /** A request to a runtime. */
 export interface OpenRequest {
+  /** Which weights, and how. */
   readonly ref: ModelRef
   /** CPU threads for this model; the machine is divided among the program's models where absent. */
   readonly threads?: number
@@ -18,12 +19,15 @@ export interface OpenRequest {
   readonly companions?: number
   /** Whether another of them runs in the main thread, so that this one should run elsewhere. */
   readonly beside?: boolean
+  /** Hears of downloads and loading. */
   readonly onProgress?: OnProgress
 }
 
 /** An opened model. */
 export interface OpenModel {
+  /** Rows in, log-probabilities out. */
   readonly engine: Engine
+  /** Text to ids and back. */
   readonly tokenizer: Tokenizer
   /** Ids that end a text. */
   readonly eos: readonly number[]
