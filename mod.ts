@@ -70,7 +70,8 @@ export function defineGraph(spec: GraphSpec): Graph {
 
 /**
  * Opens the models of a graph. Models that are open already, with the same weights and precision,
- * are shared. Close the pipeline when done, or declare it with `await using`.
+ * are shared. Close the pipeline when done, or declare it with `await using`. A spec that has not
+ * been through `defineGraph` is checked first.
  *
  * @throws {GenArmError} When a model cannot be found, read or run here.
  *
@@ -85,7 +86,10 @@ export function defineGraph(spec: GraphSpec): Graph {
  * assertEquals(generation.text, "yesyes")
  * ```
  */
-export function openPipeline(graph: Graph, options: OpenOptions = {}): Promise<Pipeline> {
+export function openPipeline(
+  graph: Graph | GraphSpec,
+  options: OpenOptions = {},
+): Promise<Pipeline> {
   return openPipelineWith(builtins, graph, options)
 }
 

@@ -1,9 +1,11 @@
 /** The door for plain JavaScript: from a graph to a pipeline in one `await`. */
-import { Effect, Exit, Layer, Scope } from "effect"
+import { Effect, Exit, Layer, Schema, Scope } from "effect"
 import { makePipeline, type Pipeline } from "./decode/pipeline.ts"
 import { aborted, GenArmError, throwIfAborted } from "./errors.ts"
 import type { OnProgress } from "./files/progress.ts"
-import type { Graph } from "./graph/graph.ts"
+import { defineGraphWith } from "./graph/define_graph.ts"
+import { type Graph, type GraphSpec, isGraph } from "./graph/graph.ts"
+import { decodeAt } from "./plugin/options.ts"
 import type { Plugins } from "./plugin/registry.ts"
 import { Registry } from "./plugin/registry.ts"
 import { cpu, cuda, webgpu } from "./runtime/onnx_runtime.ts"
@@ -27,15 +29,23 @@ const runtimes = { cpu, webgpu, cuda }
 /** Layers are built once for all pipelines of the program, so that they share open models. */
 const layers = Layer.makeMemoMapUnsafe()
 
-/** Opens a graph whose plugins may be named in `plugins`. */
+const optionsSchema = Schema.Struct({
+  runtime: Schema.optionalKey(Schema.Unknown),
+  threads: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0))),
+  signal: Schema.optionalKey(Schema.Unknown),
+  onProgress: Schema.optionalKey(Schema.Unknown),
+})
+
+/** Opens a graph whose plugins may be named in `plugins`; a bare spec is checked first. */
 export async function openPipelineWith(
   plugins: Plugins,
-  graph: Graph,
+  spec: Graph | GraphSpec,
   options: OpenOptions = {},
 ): Promise<Pipeline> {
+  decodeAt(optionsSchema, options, [], "InvalidOption")
+  const graph = isGraph(spec) ? spec : defineGraphWith(plugins, spec)
   const { signal } = options
   const layer = runtimeOf(options.runtime)
-  checkThreads(options.threads)
   throwIfAborted(signal)
   const line = options.onProgress === undefined ? progressLine() : undefined
   const onProgress = options.onProgress ?? line!.report
@@ -99,13 +109,5 @@ function runtimeOf(runtime: OpenOptions["runtime"] = "cpu"): Layer.Layer<Runtime
   throw new GenArmError(
     { _tag: "InvalidOption", path: ["runtime"] },
     `expected the runtime "cpu", "webgpu", "cuda" or a layer, found ${JSON.stringify(runtime)}`,
-  )
-}
-
-function checkThreads(threads: number | undefined): void {
-  if (threads === undefined || (Number.isInteger(threads) && threads > 0)) return
-  throw new GenArmError(
-    { _tag: "InvalidOption", path: ["threads"] },
-    `expected a positive number of threads, found ${threads}`,
   )
 }

@@ -47,9 +47,17 @@ export interface Graph {
   readonly stop: readonly string[]
 }
 
+const graphs = new WeakSet<object>()
+
+/** Whether a value is a graph that has been checked. */
+export function isGraph(value: object): value is Graph {
+  return graphs.has(value)
+}
+
 /** Freezes the parts into a graph that prints and saves itself. */
 export function makeGraph(parts: Graph): Graph {
   const graph = { ...parts }
+  graphs.add(graph)
   Object.defineProperties(graph, {
     toString: { value: () => formula(graph) },
     toJSON: { value: () => savable(graph) },

@@ -1,14 +1,16 @@
-// The loops behind `mixInto`, over the ids `[0, shared)` that every row has: one statement an
-// element for up to four rows, and chunks of float64 sums for more.
+// The loops behind `mixInto`, over the ids `[from, to)` of one block, which every row has.
+
+import { BLOCK } from "./_block.ts"
 
 export function mixOne(
   base: Float32Array,
   a: Float32Array,
   weightA: number,
   out: Float32Array,
-  shared: number,
+  from: number,
+  to: number,
 ): void {
-  for (let v = 0; v < shared; v++) out[v] = base[v] + weightA * a[v]
+  for (let v = from; v < to; v++) out[v] = base[v] + weightA * a[v]
 }
 
 export function mixTwo(
@@ -18,9 +20,10 @@ export function mixTwo(
   b: Float32Array,
   weightB: number,
   out: Float32Array,
-  shared: number,
+  from: number,
+  to: number,
 ): void {
-  for (let v = 0; v < shared; v++) out[v] = base[v] + weightA * a[v] + weightB * b[v]
+  for (let v = from; v < to; v++) out[v] = base[v] + weightA * a[v] + weightB * b[v]
 }
 
 export function mixThree(
@@ -32,9 +35,10 @@ export function mixThree(
   c: Float32Array,
   weightC: number,
   out: Float32Array,
-  shared: number,
+  from: number,
+  to: number,
 ): void {
-  for (let v = 0; v < shared; v++) {
+  for (let v = from; v < to; v++) {
     out[v] = base[v] + weightA * a[v] + weightB * b[v] + weightC * c[v]
   }
 }
@@ -50,16 +54,16 @@ export function mixFour(
   d: Float32Array,
   weightD: number,
   out: Float32Array,
-  shared: number,
+  from: number,
+  to: number,
 ): void {
-  for (let v = 0; v < shared; v++) {
+  for (let v = from; v < to; v++) {
     out[v] = base[v] + weightA * a[v] + weightB * b[v] + weightC * c[v] + weightD * d[v]
   }
 }
 
-// One chunk of sums stays in the first-level cache. All calls share it: none gives way to another.
-const CHUNK = 1024
-const sums = new Float64Array(CHUNK)
+// `[BLOCK]`: float64 sums. All calls share it: none gives way to another before its end.
+const sums = new Float64Array(BLOCK)
 
 /** Any number of rows; those of weight 0 are left out. */
 export function mixMany(
@@ -67,18 +71,21 @@ export function mixMany(
   rows: readonly Float32Array[],
   weights: ArrayLike<number>,
   out: Float32Array,
-  shared: number,
+  from: number,
+  to: number,
 ): void {
-  for (let from = 0; from < shared; from += CHUNK) {
-    const count = Math.min(CHUNK, shared - from)
-    for (let j = 0; j < count; j++) sums[j] = base[from + j]
-    for (let i = 0; i < rows.length; i++) {
-      if (weights[i] !== 0) addRow(rows[i], weights[i], from, count)
-    }
-    for (let j = 0; j < count; j++) out[from + j] = sums[j]
+  for (let v = from; v < to; v++) sums[v - from] = base[v]
+  for (let r = 0; r < rows.length; r++) {
+    if (weights[r] !== 0) addRow(rows[r], weights[r], from, to)
   }
+  for (let v = from; v < to; v++) out[v] = sums[v - from]
 }
 
-function addRow(row: Float32Array, weight: number, from: number, count: number): void {
-  for (let j = 0; j < count; j++) sums[j] += weight * row[from + j]
+function addRow(row: Float32Array, weight: number, from: number, to: number): void {
+  for (let v = from; v < to; v++) sums[v - from] += weight * row[v]
+}
+
+/** The ids to which `row` gives -Infinity get it, where a negative weight made them Infinity or NaN. */
+export function excludeIds(row: Float32Array, out: Float32Array, from: number, to: number): void {
+  for (let v = from; v < to; v++) if (row[v] === -Infinity) out[v] = -Infinity
 }

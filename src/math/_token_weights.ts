@@ -1,7 +1,5 @@
-import { expBlocks } from "./exp.ts"
-
-/** Ids to one block: a draw walks the sums of the blocks, then the weights of one of them. */
-export const BLOCK = 256
+import { BLOCK } from "./_block.ts"
+import { expBlock } from "./exp.ts"
 
 /**
  * The unnormalised probabilities of one token, from 0 to 1, the greatest exactly 1, with their sums
@@ -23,44 +21,34 @@ export class TokenWeights {
   /** `e^((scores[v] - max) / temperature)` for all ids; `total` becomes NaN when any score is. */
   fill(scores: Float32Array, max: number, temperature: number): void {
     const { weights, blockSums } = this
-    this.total = expBlocks(scores, max, temperature, weights, blockSums, BLOCK)
+    this.total = 0
+    for (let b = 0; b < blockSums.length; b++) {
+      const to = Math.min((b + 1) * BLOCK, weights.length)
+      blockSums[b] = expBlock(scores, max, temperature, weights, b * BLOCK, to)
+      this.total += blockSums[b]
+    }
   }
 
   /** Cuts the ids of a lower score than `score`, and of those at `score` the ids over `lastId`. */
   cutAfter(scores: Float32Array, score: number, lastId: number): void {
     const { weights, blockSums } = this
-    let total = 0
+    this.total = 0
     for (let b = 0; b < blockSums.length; b++) {
       const to = Math.min((b + 1) * BLOCK, weights.length)
-      let sum = 0
-      for (let v = b * BLOCK; v < to; v++) {
-        let weight = weights[v]
-        if (scores[v] < score) weight = 0
-        else if (scores[v] === score && v > lastId) weight = 0
-        weights[v] = weight
-        sum += weight
-      }
-      blockSums[b] = sum
-      total += sum
+      blockSums[b] = cutBlockAfter(weights, scores, score, lastId, b * BLOCK, to)
+      this.total += blockSums[b]
     }
-    this.total = total
   }
 
   /** Cuts the ids of a lower weight than `weight`. */
   cutBelow(weight: number): void {
     const { weights, blockSums } = this
-    let total = 0
+    this.total = 0
     for (let b = 0; b < blockSums.length; b++) {
       const to = Math.min((b + 1) * BLOCK, weights.length)
-      let sum = 0
-      for (let v = b * BLOCK; v < to; v++) {
-        if (weights[v] < weight) weights[v] = 0
-        sum += weights[v]
-      }
-      blockSums[b] = sum
-      total += sum
+      blockSums[b] = cutBlockBelow(weights, weight, b * BLOCK, to)
+      this.total += blockSums[b]
     }
-    this.total = total
   }
 
   /** How many ids have a weight above 0. */
@@ -88,14 +76,50 @@ export class TokenWeights {
       while (block > 0 && blockSums[block] === 0) block--
       rest = Infinity
     }
-    const to = Math.min((block + 1) * BLOCK, weights.length)
-    let id = block * BLOCK
-    for (let v = id; v < to; v++) {
-      if (weights[v] === 0) continue
-      id = v
-      if (rest < weights[v]) break
-      rest -= weights[v]
-    }
-    return id
+    return findInBlock(weights, rest, block * BLOCK, Math.min((block + 1) * BLOCK, weights.length))
   }
+}
+
+// These return the sum of the weights left, in id order.
+
+function cutBlockAfter(
+  weights: Float64Array,
+  scores: Float32Array,
+  score: number,
+  lastId: number,
+  from: number,
+  to: number,
+): number {
+  let sum = 0
+  for (let v = from; v < to; v++) {
+    let weight = weights[v]
+    if (scores[v] < score) weight = 0
+    else if (scores[v] === score && v > lastId) weight = 0
+    weights[v] = weight
+    sum += weight
+  }
+  return sum
+}
+
+function cutBlockBelow(weights: Float64Array, least: number, from: number, to: number): number {
+  let sum = 0
+  for (let v = from; v < to; v++) {
+    let weight = weights[v]
+    if (weight < least) weight = 0
+    weights[v] = weight
+    sum += weight
+  }
+  return sum
+}
+
+function findInBlock(weights: Float64Array, target: number, from: number, to: number): number {
+  let rest = target
+  let id = from
+  for (let v = from; v < to; v++) {
+    if (weights[v] === 0) continue
+    id = v
+    if (rest < weights[v]) break
+    rest -= weights[v]
+  }
+  return id
 }

@@ -17,7 +17,9 @@ export class TopK {
   threshold(scores: Float32Array, k: number): number {
     const maxima = this.#maxima
     const candidates = this.#candidates
-    fillMaxima(scores, maxima)
+    for (let g = 0; g < maxima.length; g++) {
+      maxima[g] = greatest(scores, g * GROUP, Math.min((g + 1) * GROUP, scores.length))
+    }
     // Each of k groups has a score at the k-th greatest maximum or over it: so is the threshold.
     let floor = -Infinity
     if (k <= maxima.length) {
@@ -34,13 +36,10 @@ export class TopK {
   }
 }
 
-function fillMaxima(scores: Float32Array, maxima: Float32Array): void {
-  for (let g = 0; g < maxima.length; g++) {
-    const to = Math.min((g + 1) * GROUP, scores.length)
-    let max = -Infinity
-    for (let v = g * GROUP; v < to; v++) if (scores[v] > max) max = scores[v]
-    maxima[g] = max
-  }
+function greatest(scores: Float32Array, from: number, to: number): number {
+  let max = -Infinity
+  for (let v = from; v < to; v++) if (scores[v] > max) max = scores[v]
+  return max
 }
 
 /** The n-th greatest of the first `count` values, 1 <= n <= count, reordering them: quickselect. */

@@ -1,3 +1,4 @@
+import { BLOCK } from "./_block.ts"
 import type { TokenWeights } from "./_token_weights.ts"
 
 const BUCKETS_PER_NAT = 32
@@ -32,42 +33,53 @@ export class TopP {
   ): number {
     const masses = this.#masses
     const scale = Math.min(BUCKETS_PER_NAT / temperature, Number.MAX_VALUE)
-    fillMasses(masses, scores, max, scale, weights)
+    masses.fill(0)
+    for (let from = 0; from < scores.length; from += BLOCK) {
+      addMasses(masses, scores, max, scale, weights, from, Math.min(from + BLOCK, scores.length))
+    }
     let rest = topP * total
     let bucket = 0
     while (bucket <= LAST_BUCKET && masses[bucket] < rest) rest -= masses[bucket++]
     if (bucket > LAST_BUCKET) return -1
-    const count = gatherBucket(this.#members, bucket, scores, max, scale)
-    return reach(this.#members, count, rest, scores, weights)
+    const members = this.#members
+    let count = 0
+    for (let from = 0; from < scores.length; from += BLOCK) {
+      const to = Math.min(from + BLOCK, scores.length)
+      count = gatherBucket(members, count, bucket, scores, max, scale, from, to)
+    }
+    return reach(members, count, rest, scores, weights)
   }
 }
 
 // No test whether an id still counts: it would be hard to predict, and a weight of 0 adds nothing.
-function fillMasses(
+function addMasses(
   masses: Float64Array,
   scores: Float32Array,
   max: number,
   scale: number,
   weights: Float64Array,
+  from: number,
+  to: number,
 ): void {
-  masses.fill(0)
-  for (let v = 0; v < scores.length; v++) {
+  for (let v = from; v < to; v++) {
     let bucket = (max - scores[v]) * scale
     if (bucket > LAST_BUCKET) bucket = LAST_BUCKET
     masses[bucket | 0] += weights[v]
   }
 }
 
-// The number of ids in the bucket, in rising order.
+// Appends the ids of the bucket in rising order; returns the new count of members.
 function gatherBucket(
   members: Int32Array,
+  count: number,
   wanted: number,
   scores: Float32Array,
   max: number,
   scale: number,
+  from: number,
+  to: number,
 ): number {
-  let count = 0
-  for (let v = 0; v < scores.length; v++) {
+  for (let v = from; v < to; v++) {
     let bucket = (max - scores[v]) * scale
     if (bucket > LAST_BUCKET) bucket = LAST_BUCKET
     if ((bucket | 0) === wanted) members[count++] = v

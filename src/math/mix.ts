@@ -1,4 +1,5 @@
-import { mixFour, mixMany, mixOne, mixThree, mixTwo } from "./_mix_loops.ts"
+import { BLOCK } from "./_block.ts"
+import { excludeIds, mixFour, mixMany, mixOne, mixThree, mixTwo } from "./_mix_loops.ts"
 
 /**
  * `out[v] = base[v] + sum_i weights[i] * rows[i][v]`: the unnormalised log-linear mixture of GenARM
@@ -34,37 +35,34 @@ export function mixInto(
 ): void {
   checkShapes(base, rows, weights, out)
   const size = base.length
-  const active = countActive(weights)
   const shared = sharedSize(size, rows, weights)
+  const active = countActive(weights)
+  // Places of the first four rows of nonzero weight, as far as there are so many.
   const i = nextActive(weights, 0)
   const j = nextActive(weights, i + 1)
   const k = nextActive(weights, j + 1)
   const l = nextActive(weights, k + 1)
-  if (active === 0) {
-    if (out !== base) out.set(base)
-  } else if (active === 1) {
-    mixOne(base, rows[i], weights[i], out, shared)
-  } else if (active === 2) {
-    mixTwo(base, rows[i], weights[i], rows[j], weights[j], out, shared)
-  } else if (active === 3) {
-    const a = rows[i]
-    const b = rows[j]
-    mixThree(base, a, weights[i], b, weights[j], rows[k], weights[k], out, shared)
-  } else if (active === 4) {
-    const a = rows[i]
-    const b = rows[j]
-    const c = rows[k]
-    mixFour(base, a, weights[i], b, weights[j], c, weights[k], rows[l], weights[l], out, shared)
-  } else {
-    mixMany(base, rows, weights, out, shared)
+  const a = rows[i]
+  const b = rows[j]
+  const c = rows[k]
+  const d = rows[l]
+  const weightA = weights[i]
+  const weightB = weights[j]
+  const weightC = weights[k]
+  const weightD = weights[l]
+  if (active === 0 && out !== base) out.set(base)
+  for (let from = 0; from < shared && active > 0; from += BLOCK) {
+    const to = Math.min(from + BLOCK, shared)
+    if (active === 1) mixOne(base, a, weightA, out, from, to)
+    else if (active === 2) mixTwo(base, a, weightA, b, weightB, out, from, to)
+    else if (active === 3) mixThree(base, a, weightA, b, weightB, c, weightC, out, from, to)
+    else if (active === 4) {
+      mixFour(base, a, weightA, b, weightB, c, weightC, d, weightD, out, from, to)
+    } else mixMany(base, rows, weights, out, from, to)
+    // Under a positive weight -Infinity carries itself through the sum.
+    for (let r = 0; r < rows.length; r++) if (weights[r] < 0) excludeIds(rows[r], out, from, to)
   }
-  // Under a positive weight -Infinity carries itself through the sum.
-  for (let r = 0; r < rows.length; r++) if (weights[r] < 0) excludeIds(rows[r], out, shared)
   if (shared < size) out.fill(-Infinity, shared)
-}
-
-function excludeIds(row: Float32Array, out: Float32Array, shared: number): void {
-  for (let v = 0; v < shared; v++) if (row[v] === -Infinity) out[v] = -Infinity
 }
 
 function countActive(weights: ArrayLike<number>): number {

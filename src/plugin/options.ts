@@ -50,6 +50,12 @@ export function decodeAt<A>(
   )
 }
 
+/** The keys of a schema's object, for a key that stands at its top and is not among them. */
+function known(schema: object, inside: Path): string | undefined {
+  if (inside.length !== 1 || !("fields" in schema)) return undefined
+  return `no key but ${Object.keys(schema.fields as object).join(", ")}`
+}
+
 function printValue(value: unknown): string {
   if (typeof value === "function") return "a function"
   if (typeof value === "number") return String(value) // JSON has no NaN
