@@ -12,7 +12,7 @@ export async function kernels({ quick }: { quick: boolean }): Promise<BenchTable
     const scores = bellScores(vocab, 1)
     const kept = new TokenDistribution(vocab).set(scores, { temperature: 1, topP: TOP_P }).count
     survivors.push(`${kept} of ${vocab}`)
-    return pairs(vocab, scores).map((pair) => measure(vocab, pair, quick ? 15 : 101))
+    return pairs(vocab, scores).map((pair) => measure(vocab, pair, quick))
   })
   return {
     question: "What does the arithmetic of one token cost beside the model?",
@@ -107,12 +107,13 @@ function plainDraw(
 }
 
 // The row of the table: medians over rounds in which each side runs for about a millisecond.
-function measure(vocab: number, pair: Pair, rounds: number): (string | number)[] {
+function measure(vocab: number, pair: Pair, quick: boolean): (string | number)[] {
+  const rounds = quick ? 9 : 51
   const sides = [pair.run, pair.baselineRun].map((run) => {
-    let repeats = 1
-    for (let warm = 0; warm < 3; warm++) repeats = Math.ceil(1 / Math.max(timed(run, 20), 1e-3))
-    timed(run, repeats * 10)
-    return { run, repeats, times: [] as number[] }
+    // Long enough for both engines to reach their last tier.
+    const end = performance.now() + (quick ? 50 : 300)
+    while (performance.now() < end) run()
+    return { run, repeats: Math.ceil(1 / timed(run, 5)), times: [] as number[] }
   })
   for (let round = 0; round < rounds; round++) {
     for (const { run, repeats, times } of sides) times.push(timed(run, repeats))

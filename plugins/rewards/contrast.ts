@@ -26,13 +26,16 @@ const side = Schema.Union([
   }),
 ])
 
+/** What stands for log 0 in the amateur: e^-1000 is far below any float32. */
+const least = -1000
+
 const sourceOf = (value: string | ContrastSide): RewardSource =>
   typeof value === "string" ? { model: value } : value
 
 /**
  * `log pi_expert - log pi_amateur`: what an expert knows and an amateur does not, as in DExperts
- * (https://arxiv.org/abs/2105.03023) and proxy tuning (https://arxiv.org/abs/2401.08565). Where both
- * rule an id out, so does the contrast.
+ * (https://arxiv.org/abs/2105.03023) and proxy tuning (https://arxiv.org/abs/2401.08565). What the
+ * expert rules out, the contrast does; what the amateur alone rules out gets a score of about 1000.
  *
  * @example
  * ```ts
@@ -51,8 +54,8 @@ export const contrast: RewardPlugin<ContrastOptions> = defineReward({
   open: () => ({
     score({ expert, amateur }, out) {
       for (let id = 0; id < out.length; id++) {
-        // -Infinity minus -Infinity would be NaN.
-        out[id] = expert[id] === -Infinity ? -Infinity : expert[id] - amateur[id]
+        // Infinity could not be mixed with the scores of others, and -Infinity + Infinity is NaN.
+        out[id] = expert[id] === -Infinity ? -Infinity : expert[id] - Math.max(amateur[id], least)
       }
     },
   }),

@@ -1,11 +1,11 @@
 /** The decode loop: forward, mix, choose, tell; one token each time it is asked for one. */
 import { randomStream } from "../math/random.ts"
-import type { GenArmError } from "../errors.ts"
-import { aborted } from "../errors.ts"
+import { aborted, GenArmError } from "../errors.ts"
 import type { SamplerState } from "../plugin/sampler.ts"
+import { guard } from "./guard.ts"
 import type { OpenGraph } from "./open_graph.ts"
 import type { Request } from "./request.ts"
-import { guard, Sequence } from "./sequence.ts"
+import { closeQuietly, Sequence } from "./sequence.ts"
 import { StopMatcher } from "./stop_matcher.ts"
 import { TextStream } from "./text_stream.ts"
 import { topTokens } from "./top_tokens.ts"
@@ -28,13 +28,6 @@ export async function* generate(
   cancellation: Cancellation,
 ): AsyncGenerator<TokenEvent, Generation, void> {
   const { signal, seed, trace } = request
-  if (signal?.aborted) throw aborted(signal)
-  const { tokenizer, eos } = graph.base.model
-  const sequence = Sequence.open(graph, prompt, request.weights)
-  // An abort frees memory at once, even if nobody asks for another token.
-  const stop = () => sequence.close()
-  signal?.addEventListener("abort", stop)
-  cancellation.add(stop)
   const ids: number[] = []
   const tokens: TokenEvent[] = []
   let text = ""
@@ -49,6 +42,13 @@ export async function* generate(
     if (cancellation.error !== undefined) throw cancellation.error
     if (signal?.aborted) throw aborted(signal, { text, ids, tokens, seed })
   }
+  checkCancelled()
+  const { tokenizer, eos } = graph.base.model
+  const sequence = Sequence.open(graph, prompt, request.weights)
+  // An abort frees memory at once, even if nobody asks for another token.
+  const stop = () => closeQuietly(sequence)
+  signal?.addEventListener("abort", stop)
+  cancellation.add(stop)
   try {
     const sampler = guard(
       graph.sampler.name,
@@ -67,8 +67,8 @@ export async function* generate(
         checkCancelled()
       }
       sequence.evaluate(request.maxTokens)
-      const id = choose(sequence, sampler, random, graph.sampler.name)
-      const measured = measure(sequence, sampler, id, trace, tokenizer)
+      const id = choose(graph, sequence, sampler, random)
+      const measured = measure(graph, sequence, sampler, id, trace)
       ids.push(id)
 
       const isEnd = eos.includes(id)
@@ -98,11 +98,12 @@ export async function* generate(
 
 /** Asks the sampler for an id, and holds it to what it may choose. */
 function choose(
+  graph: OpenGraph,
   sequence: Sequence,
   sampler: SamplerState,
   random: { nextUniform(): number },
-  name: string,
 ): number {
+  const { name } = graph.sampler
   const { scores, weights } = sequence
   const weightSum = weights.reduce((sum, weight) => sum + weight, 1)
   let id: number
@@ -112,25 +113,38 @@ function choose(
     sequence.normalize() // names a reward that gave NaN, or says that no token is left
     throw error
   }
-  if (id >= 0 && id < scores.length && scores[id] > -Infinity) return id
-  throw sequence.brokenScores()
+  if (Number.isInteger(id) && scores[id] > -Infinity) return id
+  sequence.normalize() // it may have had nothing to choose from
+  throw new GenArmError(
+    { _tag: "PluginFailed", plugin: name },
+    `the sampler "${name}" chose ${id}: expected an id from 0 to ${
+      scores.length - 1
+    } whose score ` +
+      "is above -Infinity",
+  )
 }
 
 /** What is told of a chosen token. */
 function measure(
+  graph: OpenGraph,
   sequence: Sequence,
   sampler: SamplerState,
   id: number,
   trace: Request["trace"],
-  tokenizer: { decode(ids: readonly number[]): string },
 ): Omit<TokenEvent, "id" | "text"> {
-  const normalizer = trace === "none" ? NaN : sampler.logNormalizer ?? sequence.normalize()
+  const { logNormalizer } = sampler
+  // A greedy choice passes over NaN, and then nothing else has met it either.
+  if (trace === "none" && logNormalizer === undefined) sequence.checkNumbers()
+  const normalizer = trace === "none" ? NaN : logNormalizer ?? sequence.normalize()
   const base = sequence.baseLogProb(id)
   const guided = trace === "none" ? NaN : sequence.guidedLogProb(id, normalizer)
+  const sampled = guard(graph.sampler.name, () => sampler.logProbability(id))
   return {
-    logprob: { base, guided, sampled: sampler.logProbability(id) },
+    logprob: { base, guided, sampled },
     rewards: sequence.rewardsOf(id),
     weights: sequence.namedWeights(),
-    ...typeof trace === "object" && { top: topTokens(sequence, trace.top, normalizer, tokenizer) },
+    ...typeof trace === "object" && {
+      top: topTokens(sequence, trace.top, normalizer, graph.base.model.tokenizer),
+    },
   }
 }

@@ -8,6 +8,7 @@ export class GenerationStream implements AsyncIterable<TokenEvent>, PromiseLike<
   #tokens: AsyncGenerator<TokenEvent, Generation, void> | undefined
   #whole: Promise<Generation> | undefined
   #finished: Generation | undefined
+  #failure: { readonly error: unknown } | undefined
 
   constructor(start: () => AsyncGenerator<TokenEvent, Generation, void>) {
     this.#start = start
@@ -15,10 +16,9 @@ export class GenerationStream implements AsyncIterable<TokenEvent>, PromiseLike<
 
   /** The tokens; a second iteration goes on where the first stopped, unless that ended the text. */
   async *[Symbol.asyncIterator](): AsyncIterator<TokenEvent> {
-    const tokens = this.#tokens ??= this.#start()
     try {
       while (true) {
-        const next = await tokens.next()
+        const next = await this.#pull()
         if (next.done) {
           this.#finished ??= next.value
           return
@@ -27,7 +27,7 @@ export class GenerationStream implements AsyncIterable<TokenEvent>, PromiseLike<
       }
     } finally {
       // Left by `break`, return or throw: the text ends here, and its caches are freed.
-      await tokens.return(undefined as never)
+      await this.#tokens?.return(undefined as never)
     }
   }
 
@@ -42,15 +42,25 @@ export class GenerationStream implements AsyncIterable<TokenEvent>, PromiseLike<
 
   async #runToEnd(): Promise<Generation> {
     if (this.#finished !== undefined) return this.#finished
-    const tokens = this.#tokens ??= this.#start()
     while (true) {
-      const next = await tokens.next()
+      const next = await this.#pull()
       if (!next.done) continue
       if (next.value !== undefined) return next.value
       throw new GenArmError(
         { _tag: "Aborted", cause: "left" },
         "the text was left before its end: await the stream without `break`, or start another",
       )
+    }
+  }
+
+  /** The next token, or the end. What has failed stays failed. */
+  async #pull(): Promise<IteratorResult<TokenEvent, Generation>> {
+    if (this.#failure !== undefined) throw this.#failure.error
+    try {
+      return await (this.#tokens ??= this.#start()).next()
+    } catch (error) {
+      this.#failure = { error }
+      throw error
     }
   }
 }

@@ -8,6 +8,7 @@ import { definitionOf, type Plugins, Registry } from "../plugin/registry.ts"
 import type { RewardDefinition, RewardSource } from "../plugin/reward.ts"
 import type { SamplerDefinition } from "../plugin/sampler.ts"
 import { type OpenModel, Runtime } from "../runtime/runtime.ts"
+import { guard } from "./guard.ts"
 import type { PromptForm } from "./prompt.ts"
 import { type SharedVocabulary, shareVocabulary, unnamedIds } from "./vocabulary.ts"
 
@@ -99,7 +100,7 @@ interface ResolvedTerm extends Omit<OpenTerm, "sources" | "shared"> {
 function resolveTerms(graph: Graph, plugins: Plugins): ResolvedTerm[] {
   return Object.entries(graph.rewards).map(([name, term]) => {
     const plugin = definitionOf(plugins, "reward", term.reward)
-    const declared = plugin.sources?.(term.reward.options) ?? {}
+    const declared = guard(plugin.name, () => plugin.sources?.(term.reward.options), name) ?? {}
     const sources = Object.fromEntries(
       Object.entries(declared).map(([source, value]) => {
         const template = value.template ?? term.template ?? graph.base.template

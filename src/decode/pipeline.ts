@@ -7,6 +7,7 @@ import { aborted, GenArmError } from "../errors.ts"
 import { closed } from "../engine/engine.ts"
 import type { OnProgress } from "../files/progress.ts"
 import type { Graph } from "../graph/graph.ts"
+import { printValue } from "../plugin/options.ts"
 import type { Runtime } from "../runtime/runtime.ts"
 import { type Cancellation, generate } from "./generate.ts"
 import { GenerationStream } from "./generation_stream.ts"
@@ -91,6 +92,12 @@ class OpenPipeline implements Pipeline {
     options: GenerateOptions = {},
   ): Promise<Generation[]> {
     const request = this.#check(options)
+    if (!Array.isArray(prompts)) {
+      throw new GenArmError(
+        { _tag: "InvalidPrompt" },
+        `expected a list of prompts, found ${printValue(prompts)}; generate takes one`,
+      )
+    }
     const stopAll = new AbortController()
     const signal = request.signal === undefined
       ? stopAll.signal

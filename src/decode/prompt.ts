@@ -1,6 +1,7 @@
 /** From a prompt to the token ids that one model reads. */
 import { GenArmError } from "../errors.ts"
 import type { ChatMessage, Tokenizer } from "../files/tokenizer.ts"
+import { printValue } from "../plugin/options.ts"
 import type { Prompt } from "./types.ts"
 
 /** How a prompt is put to one model. */
@@ -19,7 +20,7 @@ export function encodePrompt(tokenizer: Tokenizer, form: PromptForm, prompt: Pro
     ? encodeIds(form, prompt)
     : isChat(prompt)
     ? encodeMessages(tokenizer, form, prompt)
-    : refuse(`expected a text, token ids or messages as prompt, found ${JSON.stringify(prompt)}`)
+    : refuse(`expected a text, token ids or messages as prompt, found ${printValue(prompt)}`)
   if (ids.length > 0) return ids
   return refuse(
     `the prompt is empty, and ${form.model} has no token that begins a text: give it at least one token`,
@@ -83,7 +84,10 @@ export function encodeContinuation(
   promptIds: readonly number[],
   continuation: string | readonly number[],
 ): number[] {
-  if (typeof continuation !== "string") return [...continuation]
+  if (Array.isArray(continuation)) return [...continuation]
+  if (typeof continuation !== "string") {
+    return refuse(`expected a text or token ids to score, found ${printValue(continuation)}`)
+  }
   const before = tokenizer.decode(promptIds)
   const fits = (ids: readonly number[]) =>
     tokenizer.decode([...promptIds, ...ids]) === before + continuation

@@ -4,7 +4,7 @@ import { GenArmError } from "../errors.ts"
 import type { Cancellation } from "./generate.ts"
 import type { OpenGraph } from "./open_graph.ts"
 import { encodeContinuation } from "./prompt.ts"
-import { Sequence } from "./sequence.ts"
+import { closeQuietly, Sequence } from "./sequence.ts"
 import type { Prompt, Score, ScoredToken } from "./types.ts"
 
 /** Tokens whose distributions are held at once. */
@@ -18,7 +18,7 @@ export async function score(
   cancellation: Cancellation,
 ): Promise<Score> {
   const sequence = Sequence.open(graph, prompt)
-  const stop = () => sequence.close()
+  const stop = () => closeQuietly(sequence)
   cancellation.add(stop)
   try {
     const { tokenizer, engine } = graph.base.model

@@ -4,14 +4,15 @@
  *
  * `scores = log pi_base + sum_i w_i * reward_i` (GenARM, https://arxiv.org/abs/2410.08193)
  */
-import type { Engine, EngineCache } from "../engine/engine.ts"
-import { GenArmError, messageOf, throwIfAborted } from "../errors.ts"
+import { checkIds, type Engine, type EngineCache } from "../engine/engine.ts"
+import { GenArmError, throwIfAborted } from "../errors.ts"
 import type { Weight } from "../graph/graph.ts"
 import { logSumExp } from "../math/log_sum_exp.ts"
 import { mixInto } from "../math/mix.ts"
 import type { RewardState } from "../plugin/reward.ts"
 import type { ScheduleDefinition, ScheduleState } from "../plugin/schedule.ts"
 import { definitionOf } from "../plugin/registry.ts"
+import { guard } from "./guard.ts"
 import type { OpenGraph, OpenSource } from "./open_graph.ts"
 import { encodePrompt } from "./prompt.ts"
 import type { Prompt } from "./types.ts"
@@ -19,6 +20,8 @@ import type { Prompt } from "./types.ts"
 /** A model run: a prompt in the cache of one engine. Equal runs of several sources are one. */
 interface ModelRun {
   readonly engine: Engine
+  /** Whether the model has a token; what it lacks is left out of what it reads. */
+  readonly has: (id: number) => boolean
   readonly cache: EngineCache
   /** Tokens the cache does not hold yet. */
   pending: readonly number[]
@@ -29,14 +32,21 @@ interface ModelRun {
 /** A reward at work. */
 interface Term {
   readonly name: string
+  readonly plugin: string
   readonly state: RewardState
-  readonly schedule: number | ScheduleState
+  readonly weight: number | OpenSchedule
   readonly runs: Readonly<Record<string, ModelRun>>
   /** Filled anew each step: views of the runs' rows, as long as the shared vocabulary. */
   readonly rows: Record<string, Float32Array>
   /** `[shared vocabulary]` */
   readonly scores: Float32Array
   readonly missing: readonly number[]
+}
+
+/** A schedule at work. */
+interface OpenSchedule {
+  readonly plugin: string
+  readonly state: ScheduleState
 }
 
 /** Tokens of a prompt that run at once; between such pieces a request can be aborted. */
@@ -84,9 +94,13 @@ export class Sequence {
       const key = `${engines.indexOf(model.engine)}:${ids}`
       const known = runs.get(key)
       if (known !== undefined) return known
+      checkIds(ids, model.engine.vocabularySize, form.model)
       checkLength(ids, model.engine, form.model)
       const run: ModelRun = {
         engine: model.engine,
+        has: model === graph.base.model
+          ? () => true
+          : (id) => model.tokenizer.token(id) !== undefined,
         cache: model.engine.openCache(),
         pending: ids,
         logProbs: new Float32Array(0),
@@ -103,18 +117,23 @@ export class Sequence {
           Object.entries(term.sources).map(([name, source]) => [name, runOf(source)]),
         )
         const { tokenizer } = graph.base.model
-        const state = guard(term.definition.name, () =>
+        const plugin = term.definition.name
+        // Not every name of a reward is absent from an empty object: "constructor" is not.
+        const given = Object.hasOwn(weights, term.name) ? weights[term.name] : term.weight
+        const weight = openWeight(graph, given, term.name)
+        const state = guard(plugin, () =>
           term.definition.open(term.options, {
             vocabularySize: term.shared.size,
             promptIds,
             token: (id) => tokenizer.token(id),
             decode: (ids) => tokenizer.decode(ids),
             encode: (text) => tokenizer.encodeContinuation(text),
-          }))
+          }), term.name)
         opened.push({
           name: term.name,
+          plugin,
           state,
-          schedule: openWeight(graph, weights[term.name] ?? term.weight),
+          weight,
           runs: termRuns,
           rows: {},
           scores: new Float32Array(term.shared.size),
@@ -123,8 +142,8 @@ export class Sequence {
       }
       return new Sequence(graph, promptIds, [...runs.values()], opened)
     } catch (error) {
-      for (const { state } of opened) state.close?.()
       for (const { cache } of runs.values()) cache.close()
+      closeRewards(opened)
       throw error
     }
   }
@@ -158,14 +177,17 @@ export class Sequence {
    */
   async forwardAll(tokens: readonly number[]): Promise<(index: number) => void> {
     const before = this.#runs.map(({ logProbs }) => logProbs)
-    for (const run of this.#runs) run.pending = tokens
+    for (const run of this.#runs) run.pending = tokens.filter(run.has)
     await this.#forwardOnce("all", tokens.length)
     const after = this.#runs.map(({ logProbs }) => logProbs)
-    return (index) =>
+    return (index) => {
+      const read = tokens.slice(0, index)
       this.#runs.forEach((run, i) => {
         const size = run.engine.vocabularySize
-        run.logProbs = index === 0 ? before[i] : after[i].subarray((index - 1) * size, index * size)
+        const rows = read.filter(run.has).length
+        run.logProbs = rows === 0 ? before[i] : after[i].subarray((rows - 1) * size, rows * size)
       })
+    }
   }
 
   /** Mixes the rows of the last token into `scores`, with the weights of this step. */
@@ -179,12 +201,10 @@ export class Sequence {
       for (const name in term.runs) {
         term.rows[name] = term.runs[name].logProbs.subarray(0, term.scores.length)
       }
-      guard(term.name, () => term.state.score(term.rows, term.scores))
+      guard(term.plugin, () => term.state.score(term.rows, term.scores), term.name)
+      for (const id of term.missing) term.scores[id] = -Infinity
     }
     mixInto(base, terms.map((term) => term.scores), weights, scores)
-    for (let i = 0; i < terms.length; i++) {
-      if (weights[i] !== 0) { for (const id of terms[i].missing) scores[id] = -Infinity }
-    }
     for (const id of this.#graph.unnamed) scores[id] = -Infinity
   }
 
@@ -195,19 +215,34 @@ export class Sequence {
     throw this.brokenScores()
   }
 
+  /** Fails when a reward gave NaN: what `normalize` finds on the way, for those who need no sum. */
+  checkNumbers(): void {
+    const { scores } = this
+    for (let id = 0; id < scores.length; id++) {
+      if (Number.isNaN(scores[id])) throw this.brokenScores()
+    }
+  }
+
   /** What is wrong with scores that cannot be sampled from. */
   brokenScores(): GenArmError {
-    const guilty = this.terms.find(({ scores }) => scores.some(Number.isNaN))
-    if (guilty !== undefined) {
+    const { terms, weights, scores } = this
+    for (let i = 0; i < terms.length; i++) {
+      const id = weights[i] === 0 ? -1 : terms[i].scores.findIndex(isNoScore)
+      if (id < 0) continue
+      const { name, scores: given } = terms[i]
       return new GenArmError(
-        { _tag: "NonFiniteScores", term: guilty.name },
-        `the reward "${guilty.name}" gave NaN; -Infinity rules a token out, and anything else ` +
-          "must be a number",
+        { _tag: "NonFiniteScores", term: name },
+        `the reward "${name}" gave ${given[id]} for id ${id}: expected a number, or -Infinity to ` +
+          "rule a token out",
       )
     }
     return new GenArmError(
       { _tag: "NonFiniteScores", term: "base" },
-      "no token is left to choose: the rewards in force rule out every token of the vocabulary",
+      scores.some(isNoScore)
+        ? `the weighted sum overflows float32 with the weights ${
+          weights.join(", ")
+        }: make them smaller`
+        : "no token is left to choose: the rewards in force rule out every token",
     )
   }
 
@@ -243,14 +278,16 @@ export class Sequence {
 
   /** Appends a token to the text; the models run it at the next `forward`. */
   accept(id: number): void {
-    for (const run of this.#runs) run.pending = [id]
+    for (const run of this.#runs) run.pending = run.has(id) ? [id] : []
     this.advance(id)
   }
 
   /** Tells the rewards of a token that the models have run already. */
   advance(id: number): void {
     this.#position++
-    for (const { name, state } of this.terms) guard(name, () => state.accept?.(id))
+    for (const { name, plugin, state } of this.terms) {
+      if (state.accept !== undefined) guard(plugin, () => state.accept!(id), name)
+    }
   }
 
   /** Frees the caches. Idempotent. */
@@ -258,7 +295,7 @@ export class Sequence {
     if (this.#isClosed) return
     this.#isClosed = true
     for (const { cache } of this.#runs) cache.close()
-    for (const { state } of this.terms) state.close?.()
+    closeRewards(this.terms)
   }
 
   async #forwardOnce(want: "last" | "all", most: number): Promise<void> {
@@ -286,22 +323,52 @@ export class Sequence {
   }
 }
 
-function openWeight(graph: OpenGraph, weight: Weight): number | ScheduleState {
+/** Ends a sequence whose request fails anyway: what a reward throws at its end adds nothing. */
+export function closeQuietly(sequence: Sequence): void {
+  try {
+    sequence.close()
+  } catch {
+    // The request fails with the reason for which it ends.
+  }
+}
+
+/** NaN, or an infinity that only broken arithmetic gives. */
+function isNoScore(score: number): boolean {
+  return Number.isNaN(score) || score === Infinity
+}
+
+/** Closes all of them, and then fails if one did. */
+function closeRewards(terms: readonly Term[]): void {
+  const errors: unknown[] = []
+  for (const { name, plugin, state } of terms) {
+    try {
+      guard(plugin, () => state.close?.(), name)
+    } catch (error) {
+      errors.push(error)
+    }
+  }
+  if (errors.length > 0) throw errors[0]
+}
+
+function openWeight(graph: OpenGraph, weight: Weight, term: string): number | OpenSchedule {
   if (typeof weight === "number") return weight
   const schedule: ScheduleDefinition = definitionOf(graph.plugins, "schedule", weight)
-  return guard(schedule.name, () => schedule.open(weight.options))
+  const plugin = schedule.name
+  return { plugin, state: guard(plugin, () => schedule.open(weight.options), term) }
 }
 
 function weightAt(
-  { name, schedule }: Term,
+  { name, weight }: Term,
   step: { readonly position: number; readonly maxTokens: number },
 ): number {
-  if (typeof schedule === "number") return schedule
-  const weight = guard(name, () => schedule.weight(step))
-  if (Number.isFinite(weight)) return weight
+  if (typeof weight === "number") return weight
+  const { plugin, state } = weight
+  const value = guard(plugin, () => state.weight(step), name)
+  if (Number.isFinite(value)) return value
   throw new GenArmError(
-    { _tag: "PluginFailed", plugin: name },
-    `the schedule of "${name}" gave ${weight} at token ${step.position}: expected a finite number`,
+    { _tag: "PluginFailed", plugin },
+    `the schedule "${plugin}" of "${name}" gave ${value} at token ${step.position}: expected a ` +
+      "finite number",
   )
 }
 
@@ -312,18 +379,4 @@ function checkLength(ids: readonly number[], engine: Engine, model: string): voi
     `the prompt is ${ids.length} tokens long for ${model}, and its context holds ` +
       `${engine.contextLength}: shorten it`,
   )
-}
-
-/** Runs a plugin's code; what it throws names the plugin. */
-export function guard<A>(plugin: string, run: () => A): A {
-  try {
-    return run()
-  } catch (error) {
-    if (error instanceof GenArmError) throw error
-    throw new GenArmError(
-      { _tag: "PluginFailed", plugin },
-      `the plugin of "${plugin}" failed: ${messageOf(error)}`,
-      { cause: error },
-    )
-  }
 }

@@ -36,7 +36,7 @@ export class TextStream {
     if (after.endsWith(incomplete) && held < heldTokens) return ""
     this.#window = this.#window.slice(this.#told)
     this.#told = this.#window.length
-    return after.slice(before.length)
+    return added(before, after)
   }
 
   /** What was held back, as it is: bytes that never became a character are U+FFFD. */
@@ -44,6 +44,13 @@ export class TextStream {
     const before = this.#tokenizer.decode(this.#window.slice(0, this.#told))
     const after = this.#tokenizer.decode(this.#window)
     this.#told = this.#window.length
-    return after.slice(before.length)
+    return added(before, after)
   }
+}
+
+/** What `after` says beyond `before`, of which the last bytes may have become a character. */
+function added(before: string, after: string): string {
+  let same = 0
+  while (same < before.length && before[same] === after[same]) same++
+  return after.slice(same)
 }

@@ -4,6 +4,9 @@
  * call that fails takes no other with it.
  */
 import { setImmediate } from "node:timers/promises"
+import type { OwnedRow } from "./check_rows.ts"
+import { closed } from "./engine.ts"
+import type { OwnedCache } from "./owned_cache.ts"
 
 /** What a runner gives for one row: its log-probabilities, or why there are none. */
 export type RowResult = Float32Array | Error
@@ -22,7 +25,7 @@ const paddingShare = 0.5
 const paddingTokens = 16
 
 /** A queue in front of one `run` that must not be entered twice. */
-export class Batcher<R extends { readonly tokens: ArrayLike<number> }> {
+export class Batcher<R extends OwnedRow<OwnedCache>> {
   readonly #run: (rows: readonly R[]) => Promise<RowResult[]>
   readonly #othersActive: (rows: number) => boolean
   #queue: Pending<R>[] = []
@@ -40,14 +43,20 @@ export class Batcher<R extends { readonly tokens: ArrayLike<number> }> {
     this.#othersActive = othersActive
   }
 
-  /** Queues the rows of one call; fails with the first of their errors. */
+  /** Queues the rows of one call; fails with the first of their errors, and then takes all back. */
   submit(rows: readonly R[]): Promise<Float32Array[]> {
     return new Promise((resolve, reject) => {
       const results: RowResult[] = new Array(rows.length)
+      const lengths = rows.map(({ cache }) => cache.length)
+      for (const { cache } of rows) cache.isRunning = true
       const settle = () => {
+        for (const { cache } of rows) cache.isRunning = false
         const error = results.find((result) => result instanceof Error)
-        if (error === undefined) resolve(results as Float32Array[])
-        else reject(error)
+        if (error === undefined) return resolve(results as Float32Array[])
+        rows.forEach(({ cache }, i) => {
+          if (!cache.isClosed) cache.truncate(lengths[i])
+        })
+        reject(error)
       }
       if (rows.length === 0) return settle()
       this.#queue.push({ rows, results, missing: rows.length, settle })
@@ -74,16 +83,17 @@ export class Batcher<R extends { readonly tokens: ArrayLike<number> }> {
   }
 
   async #runBatch(batch: readonly Slot<R>[]): Promise<void> {
+    // A cache closed while its call waited may have lost its memory to another.
+    const open = batch.filter((slot) => !rowOf(slot).cache.isClosed)
+    for (const slot of batch) if (!open.includes(slot)) settle(slot, closed("this cache"))
+    if (open.length === 0) return
     let results: RowResult[]
     try {
-      results = await this.#run(batch.map(({ call, index }) => call.rows[index]))
+      results = await this.#run(open.map(rowOf))
     } catch (error) {
-      results = batch.map(() => error as Error)
+      results = open.map(() => error as Error)
     }
-    batch.forEach(({ call, index }, i) => {
-      call.results[index] = results[i]
-      if (--call.missing === 0) call.settle()
-    })
+    open.forEach((slot, i) => settle(slot, results[i]))
   }
 }
 
@@ -93,12 +103,19 @@ interface Slot<R> {
   readonly index: number
 }
 
+function rowOf<R>({ call, index }: Slot<R>): R {
+  return call.rows[index]
+}
+
+function settle<R>({ call, index }: Slot<R>, result: RowResult): void {
+  call.results[index] = result
+  if (--call.missing === 0) call.settle()
+}
+
 /** Sorts rows by length and cuts where padding them to the longest would cost more than a run. */
-function batches<R extends { readonly tokens: ArrayLike<number> }>(
-  calls: readonly Pending<R>[],
-): Slot<R>[][] {
+function batches<R extends OwnedRow<OwnedCache>>(calls: readonly Pending<R>[]): Slot<R>[][] {
   const slots = calls.flatMap((call) => call.rows.map((_, index) => ({ call, index })))
-  const length = ({ call, index }: Slot<R>) => call.rows[index].tokens.length
+  const length = (slot: Slot<R>) => rowOf(slot).tokens.length
   slots.sort((a, b) => length(a) - length(b))
   const out: Slot<R>[][] = []
   let batch: Slot<R>[] = []

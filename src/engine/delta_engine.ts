@@ -7,20 +7,19 @@ import { GenArmError, messageOf } from "../errors.ts"
 import type { LlamaConfig } from "../llama/config.ts"
 import { ropeTable } from "../llama/rope.ts"
 import { Batcher, type RowResult } from "./batcher.ts"
-import { checkRows, closed, type Engine, type EngineCache, nonFinite, type Row } from "./engine.ts"
+import { checkRows, type OwnedRow } from "./check_rows.ts"
+import { closed, type Engine, type EngineCache, nonFinite, type Row } from "./engine.ts"
 import { KeyValueSlab, type SlabEntry } from "./key_value_slab.ts"
+import { OwnedCache } from "./owned_cache.ts"
 
-/** A row whose cache is known to be this engine's. */
-interface DeltaRow extends Row {
-  readonly cache: DeltaCache
-}
+type DeltaRow = OwnedRow<DeltaCache>
 
-class DeltaCache implements EngineCache {
+class DeltaCache extends OwnedCache {
   readonly engine: DeltaEngine
   readonly entry: SlabEntry
-  isClosed = false
 
   constructor(engine: DeltaEngine, entry: SlabEntry) {
+    super()
     this.engine = engine
     this.entry = entry
   }
@@ -29,28 +28,17 @@ class DeltaCache implements EngineCache {
     return this.entry.length
   }
 
-  fork(): EngineCache {
-    if (this.isClosed) throw closed("this cache")
+  protected copy(): EngineCache {
     return this.engine.forkCache(this.entry)
   }
 
-  truncate(length: number): void {
-    if (this.isClosed) throw closed("this cache")
-    checkTruncation(length, this.entry.length)
+  protected cut(length: number): void {
     this.entry.length = length
   }
 
-  close(): void {
-    if (this.isClosed) return
-    this.isClosed = true
+  protected free(): void {
     this.engine.removeCache(this.entry)
   }
-}
-
-/** Refuses to truncate a cache to more tokens than it holds. */
-export function checkTruncation(length: number, held: number): void {
-  if (Number.isInteger(length) && length >= 0 && length <= held) return
-  throw new RangeError(`expected a length of 0 to ${held} to truncate a cache to, found ${length}`)
 }
 
 /** An engine over a session of the inference graph. */
@@ -91,6 +79,7 @@ export class DeltaEngine implements Engine {
 
   /** A second cache with the tokens of `entry`. */
   forkCache(entry: SlabEntry): EngineCache {
+    if (this.#closing) throw closed(this.name)
     const cache = new DeltaCache(this, this.slab.add())
     this.slab.copy(entry, cache.entry)
     return cache
@@ -105,14 +94,7 @@ export class DeltaEngine implements Engine {
   // deno-lint-ignore require-await -- async, so that refusals reject instead of throwing
   async forward(rows: readonly Row[]): Promise<Float32Array[]> {
     if (this.#closing) throw closed(this.name)
-    for (const { cache } of rows) {
-      if (!(cache instanceof DeltaCache) || cache.engine !== this) {
-        throw new TypeError(`expected caches opened by ${this.name}`)
-      }
-      if (cache.isClosed) throw closed("this cache")
-    }
-    checkRows(this, rows)
-    return this.#batcher.submit(rows as readonly DeltaRow[])
+    return this.#batcher.submit(checkRows(this, rows))
   }
 
   close(): Promise<void> {
@@ -124,14 +106,14 @@ export class DeltaEngine implements Engine {
     const { slab } = this
     const entries = rows.map(({ cache }) => cache.entry)
     const steps = rows.reduce((most, { tokens }) => Math.max(most, tokens.length), 0)
-    slab.reserve(rows.reduce((most, r) => Math.max(most, r.cache.length + r.tokens.length), 0))
-    const first = slab.gather(entries)
-    this.#feedRows(rows, first, steps)
-    this.#feedCaches(first, rows.length, entries.every(({ length }) => length === 0))
-
+    let first: number
     let outputs: InferenceSession.OnnxValueMapType
     this.#isRunning = true
     try {
+      slab.reserve(rows.reduce((most, r) => Math.max(most, r.cache.length + r.tokens.length), 0))
+      first = slab.gather(entries)
+      this.#feedRows(rows, first, steps)
+      this.#feedCaches(first, rows.length, entries.every(({ length }) => length === 0))
       outputs = await this.#session.run(this.#feeds)
     } catch (error) {
       throw new GenArmError(

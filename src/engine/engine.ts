@@ -40,28 +40,12 @@ export interface Engine {
   /**
    * Runs the rows, appends their tokens to their caches and gives for each row natural-log
    * probabilities, `[vocabulary]` for `last` and `[tokens, vocabulary]` for `all`. The arrays
-   * belong to the caller. On failure no cache has changed. Calls may overlap; they share batches.
+   * belong to the caller. On failure no cache has changed. Calls may overlap, and then share
+   * batches; a cache takes part in one at a time.
    */
   forward(rows: readonly Row[]): Promise<Float32Array[]>
   /** Waits for running calls, then frees the weights. Idempotent. */
   close(): Promise<void>
-}
-
-/** Refuses rows that could not be run, before anything is. */
-export function checkRows(engine: Engine, rows: readonly Row[]): void {
-  for (const { cache, tokens } of rows) {
-    if (tokens.length === 0) {
-      throw new GenArmError({ _tag: "InvalidPrompt" }, "expected at least one token in each row")
-    }
-    checkIds(tokens, engine.vocabularySize, engine.name)
-    if (cache.length + tokens.length > engine.contextLength) {
-      throw new GenArmError(
-        { _tag: "InvalidPrompt" },
-        `${engine.name} holds ${engine.contextLength} tokens of context, and ${cache.length} + ` +
-          `${tokens.length} are asked for: shorten the prompt or lower maxTokens`,
-      )
-    }
-  }
 }
 
 /** Refuses ids that a model does not have. */

@@ -8,43 +8,40 @@ import { GenArmError, messageOf } from "../errors.ts"
 import type { Json } from "../files/model_folder.ts"
 import { logSoftmaxInto } from "../math/log_softmax.ts"
 import { Batcher, type RowResult } from "./batcher.ts"
-import { checkTruncation } from "./delta_engine.ts"
-import { checkRows, closed, type Engine, type EngineCache, nonFinite, type Row } from "./engine.ts"
+import { checkRows, type OwnedRow } from "./check_rows.ts"
+import { closed, type Engine, type EngineCache, nonFinite, type Row } from "./engine.ts"
+import { OwnedCache } from "./owned_cache.ts"
+
+type GrowingRow = OwnedRow<GrowingCache>
 
 /** Tensors by the names under which they are fed. */
 type Past = Readonly<Record<string, Tensor>>
 
-class GrowingCache implements EngineCache {
+class GrowingCache extends OwnedCache {
   readonly engine: GrowingEngine
   past: Past
-  length = 0
-  isClosed = false
+  length: number
 
   constructor(engine: GrowingEngine, past: Past, length: number) {
+    super()
     this.engine = engine
     this.past = past
     this.length = length
     engine.openCaches++
   }
 
-  fork(): EngineCache {
-    if (this.isClosed) throw closed("this cache")
-    return new GrowingCache(this.engine, this.past, this.length)
+  protected copy(): EngineCache {
+    return this.engine.openCache(this.past, this.length)
   }
 
-  truncate(length: number): void {
-    if (this.isClosed) throw closed("this cache")
-    checkTruncation(length, this.length)
-    if (length === this.length) return
+  protected cut(length: number): void {
     this.past = Object.fromEntries(
       Object.entries(this.past).map(([name, tensor]) => [name, firstPositions(tensor, length)]),
     )
     this.length = length
   }
 
-  close(): void {
-    if (this.isClosed) return
-    this.isClosed = true
+  protected free(): void {
     this.past = {}
     this.engine.openCaches--
   }
@@ -72,7 +69,7 @@ export class GrowingEngine implements Engine {
   readonly #session: InferenceSession
   readonly #empty: Past
   readonly #inputs: ReadonlySet<string>
-  readonly #batcher: Batcher<Row>
+  readonly #batcher: Batcher<GrowingRow>
   #closing: Promise<void> | undefined
 
   /** Checks that the session is an export this engine can drive. */
@@ -91,6 +88,9 @@ export class GrowingEngine implements Engine {
       }
       if (input.type !== "float32") {
         refuse(`its export keeps a cache of ${input.type}: use one with a float32 cache`)
+      }
+      if (!session.outputNames.includes(presentOf(input.name))) {
+        refuse(`its export asks for "${input.name}" and does not give "${presentOf(input.name)}"`)
       }
       const [, heads, , headSize] = input.shape
       if (typeof heads !== "number" || typeof headSize !== "number") {
@@ -126,22 +126,16 @@ export class GrowingEngine implements Engine {
     )
   }
 
-  openCache(): EngineCache {
+  /** Opens a cache, empty unless it is to hold what another does. */
+  openCache(past: Past = this.#empty, length = 0): EngineCache {
     if (this.#closing) throw closed(this.name)
-    return new GrowingCache(this, this.#empty, 0)
+    return new GrowingCache(this, past, length)
   }
 
   // deno-lint-ignore require-await -- async, so that refusals reject instead of throwing
   async forward(rows: readonly Row[]): Promise<Float32Array[]> {
     if (this.#closing) throw closed(this.name)
-    for (const { cache } of rows) {
-      if (!(cache instanceof GrowingCache) || cache.engine !== this) {
-        throw new TypeError(`expected caches opened by ${this.name}`)
-      }
-      if (cache.isClosed) throw closed("this cache")
-    }
-    checkRows(this, rows)
-    return this.#batcher.submit(rows)
+    return this.#batcher.submit(checkRows(this, rows))
   }
 
   close(): Promise<void> {
@@ -149,7 +143,7 @@ export class GrowingEngine implements Engine {
     return this.#closing
   }
 
-  async #runInTurn(rows: readonly Row[]): Promise<RowResult[]> {
+  async #runInTurn(rows: readonly GrowingRow[]): Promise<RowResult[]> {
     const results: RowResult[] = []
     for (const row of rows) {
       results.push(await this.#runRow(row).catch((error: Error) => error))
@@ -157,21 +151,20 @@ export class GrowingEngine implements Engine {
     return results
   }
 
-  async #runRow({ cache, tokens, want }: Row): Promise<Float32Array> {
-    const held = cache as GrowingCache
-    if (held.isClosed) throw closed("this cache")
+  async #runRow({ cache, tokens, want }: GrowingRow): Promise<Float32Array> {
+    if (cache.isClosed) throw closed("this cache")
     const steps = tokens.length
-    const total = held.length + steps
+    const total = cache.length + steps
     const integers = (values: ArrayLike<number>) => BigInt64Array.from(values, BigInt)
     const feeds: Record<string, Tensor> = {
-      ...held.past,
+      ...cache.past,
       input_ids: new Tensor("int64", integers(tokens), [1, steps]),
     }
     if (this.#inputs.has("attention_mask")) {
       feeds.attention_mask = new Tensor("int64", new BigInt64Array(total).fill(1n), [1, total])
     }
     if (this.#inputs.has("position_ids")) {
-      const positions = Array.from({ length: steps }, (_, i) => held.length + i)
+      const positions = Array.from({ length: steps }, (_, i) => cache.length + i)
       feeds.position_ids = new Tensor("int64", integers(positions), [1, steps])
     }
     if (this.#inputs.has("num_logits_to_keep")) {
@@ -195,20 +188,28 @@ export class GrowingEngine implements Engine {
     const first = logits.length - wanted * size
     for (let at = 0; at < result.length; at += size) {
       const row = result.subarray(at, at + size)
-      logSoftmaxInto(logits.subarray(first + at, first + at + size), row)
-      if (Number.isNaN(row[0])) throw nonFinite(this.name)
+      try {
+        logSoftmaxInto(logits.subarray(first + at, first + at + size), row)
+      } catch {
+        throw nonFinite(this.name)
+      }
     }
-    if (!held.isClosed) {
-      held.past = Object.fromEntries(
-        Object.keys(held.past).map((name) => [
+    if (!cache.isClosed) {
+      cache.past = Object.fromEntries(
+        Object.keys(cache.past).map((name) => [
           name,
-          outputs[name.replace("past_key_values", "present")] as Tensor,
+          outputs[presentOf(name)] as Tensor,
         ]),
       )
-      held.length = total
+      cache.length = total
     }
     return result
   }
+}
+
+/** The output that is fed back as an input. */
+function presentOf(past: string): string {
+  return past.replace("past_key_values", "present")
 }
 
 const knownInputs: ReadonlySet<string> = new Set([

@@ -6,47 +6,40 @@
 import { Worker } from "node:worker_threads"
 import { aborted, GenArmError, throwIfAborted } from "../errors.ts"
 import { Batcher, type RowResult } from "./batcher.ts"
-import { checkTruncation } from "./delta_engine.ts"
-import { checkRows, closed, type Engine, type EngineCache, type Row } from "./engine.ts"
+import { checkRows, type OwnedRow } from "./check_rows.ts"
+import { closed, type Engine, type EngineCache, type Row } from "./engine.ts"
+import { OwnedCache } from "./owned_cache.ts"
 import { type Reply, type Request, unpackError } from "./worker_protocol.ts"
 
-class WorkerCache implements EngineCache {
+class WorkerCache extends OwnedCache {
   readonly engine: WorkerEngine
   readonly number: number
   length: number
-  isClosed = false
 
   constructor(engine: WorkerEngine, number: number, length: number) {
+    super()
     this.engine = engine
     this.number = number
     this.length = length
     engine.openCaches++
   }
 
-  fork(): EngineCache {
-    if (this.isClosed) throw closed("this cache")
+  protected copy(): EngineCache {
     return this.engine.forkCache(this)
   }
 
-  truncate(length: number): void {
-    if (this.isClosed) throw closed("this cache")
-    checkTruncation(length, this.length)
+  protected cut(length: number): void {
     this.length = length
     this.engine.send({ kind: "truncate", cache: this.number, length })
   }
 
-  close(): void {
-    if (this.isClosed) return
-    this.isClosed = true
+  protected free(): void {
     this.engine.openCaches--
     this.engine.send({ kind: "free", cache: this.number })
   }
 }
 
-/** A row whose cache is known to be this engine's. */
-interface WorkerRow extends Row {
-  readonly cache: WorkerCache
-}
+type WorkerRow = OwnedRow<WorkerCache>
 
 /** Starts a worker from `module`, which must call `serveEngine`, and opens `spec` there. */
 export async function openWorkerEngine<Spec extends { readonly name: string }>(
@@ -99,7 +92,6 @@ class WorkerLink {
       waiting?.resolve(reply)
     })
     const fail = (what: string, cause?: unknown) => {
-      if (this.#stopping) return
       this.#failure ??= new GenArmError(
         { _tag: "EngineFailed", engine: name },
         `the worker that ran ${name} ${what}`,
@@ -129,7 +121,7 @@ class WorkerLink {
     if (this.#failure !== undefined || this.#stopping) return
     const closing = this.request({ kind: "close" })
     this.#stopping = true
-    await closing
+    await closing.catch(() => undefined) // a worker that died before it could answer is closed too
     await this.#worker.terminate()
   }
 }
@@ -169,6 +161,7 @@ class WorkerEngine implements Engine {
   }
 
   forkCache(from: WorkerCache): EngineCache {
+    if (this.#closing) throw closed(this.name)
     const cache = new WorkerCache(this, this.#caches++, from.length)
     this.send({ kind: "fork", cache: cache.number, from: from.number })
     return cache
@@ -177,14 +170,7 @@ class WorkerEngine implements Engine {
   // deno-lint-ignore require-await -- async, so that refusals reject instead of throwing
   async forward(rows: readonly Row[]): Promise<Float32Array[]> {
     if (this.#closing) throw closed(this.name)
-    for (const { cache } of rows) {
-      if (!(cache instanceof WorkerCache) || cache.engine !== this) {
-        throw new TypeError(`expected caches opened by ${this.name}`)
-      }
-      if (cache.isClosed) throw closed("this cache")
-    }
-    checkRows(this, rows)
-    return this.#batcher.submit(rows as readonly WorkerRow[])
+    return this.#batcher.submit(checkRows(this, rows))
   }
 
   close(): Promise<void> {

@@ -52,9 +52,12 @@ export function serveEngine<Spec>(
   // One after the other: a later message never overtakes a running forward.
   let last: Promise<void> = Promise.resolve()
   port.on("message", (request: Request<Spec>) => {
-    last = last.then(() => handle(request)).catch((error) =>
-      reply({ kind: "failed", error: packError(error) })
-    )
+    last = last.then(() => handle(request)).catch((error) => {
+      // Only a request that is waited for may be answered; of the others the cache will be missed.
+      if (request.kind === "forward" || request.kind === "close") {
+        reply({ kind: "failed", error: packError(error) })
+      }
+    })
   })
 }
 

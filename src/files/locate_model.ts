@@ -3,7 +3,7 @@ import { existsSync, statSync } from "node:fs"
 import { realpath } from "node:fs/promises"
 import { isAbsolute, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
-import { GenArmError } from "../errors.ts"
+import { GenArmError, messageOf } from "../errors.ts"
 import { fetchModelFolder, parseHubReference } from "./hub.ts"
 import type { OnProgress } from "./progress.ts"
 
@@ -33,7 +33,7 @@ export async function locateModel(
       `a revision belongs to a model of the hub, such as hub:org/name, and "${model}" is a folder`,
     )
   }
-  const path = model.startsWith("file:") ? fileURLToPath(model) : model
+  const path = model.startsWith("file:") ? pathOfUrl(model) : model
   if (existsSync(path) && statSync(path).isDirectory()) return await realpath(path)
   if (/^\.{0,2}[/\\]/.test(path) || isAbsolute(path)) {
     throw new GenArmError(
@@ -47,4 +47,16 @@ export async function locateModel(
     `"${model}" is not a folder here: name a folder as a path, such as "./${model}", or a model ` +
       `of the hub as "hub:${model.includes("/") ? model : `org/${model}`}"`,
   )
+}
+
+function pathOfUrl(model: string): string {
+  try {
+    return fileURLToPath(model)
+  } catch (error) {
+    throw new GenArmError(
+      { _tag: "ModelNotFound", model },
+      `"${model}" is not a file URL that leads to a folder here: ${messageOf(error)}`,
+      { cause: error },
+    )
+  }
 }

@@ -82,8 +82,8 @@ export async function openTensors(folder: string): Promise<TensorStore> {
   const shards = new Map<string, TensorStore>()
   try {
     for (const shard of new Set(shardOf.values())) {
-      if (typeof shard !== "string" || basename(shard) !== shard) {
-        throw invalid(join(folder, index), `names a shard outside the folder: ${shard}`)
+      if (typeof shard !== "string" || basename(shard) !== shard || /^\.{0,2}$/.test(shard)) {
+        throw invalid(join(folder, index), `names no file of the folder as a shard: "${shard}"`)
       }
       shards.set(shard, await openSafetensors(join(folder, shard)))
     }

@@ -134,7 +134,9 @@ async function readHeader(
   path: string,
   file: FileHandle,
 ): Promise<{ entries: Map<string, TensorEntry>; dataStart: number; bytes: number }> {
-  const { size } = await file.stat()
+  const info = await file.stat()
+  if (!info.isFile()) throw invalid(path, "is not a file")
+  const { size } = info
   if (size < 8) throw invalid(path, `is ${size} bytes long, too short for a header`)
   const prefix = new Uint8Array(8)
   await file.read(prefix, 0, 8, 0)

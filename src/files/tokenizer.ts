@@ -71,6 +71,7 @@ class FolderTokenizer implements Tokenizer {
   readonly #folder: string
   readonly #tokenizer: PreTrainedTokenizer
   readonly #names: (string | undefined)[] = []
+  #beginsWithSpace: boolean | undefined
 
   constructor(folder: string, tokenizer: PreTrainedTokenizer) {
     this.#folder = folder
@@ -92,7 +93,9 @@ class FolderTokenizer implements Tokenizer {
   }
 
   encodeContinuation(text: string): number[] {
-    return this.#tokenizer.encode(text, { add_special_tokens: false })
+    const alone = this.#encodeAlone(text)
+    if (!(this.#beginsWithSpace ??= this.#findSpace())) return alone
+    return this.#encodeAfterAnchor(text) ?? alone
   }
 
   encodeChat(messages: readonly ChatMessage[]): number[] {
@@ -101,7 +104,7 @@ class FolderTokenizer implements Tokenizer {
         messages.map(({ role, content }) => ({ role, content })),
         { tokenize: false, add_generation_prompt: true },
       ) as string
-      return this.encodeContinuation(text)
+      return this.#encodeAlone(text)
     } catch (error) {
       throw new GenArmError(
         { _tag: "InvalidPrompt" },
@@ -110,6 +113,27 @@ class FolderTokenizer implements Tokenizer {
         { cause: error },
       )
     }
+  }
+
+  /** Without the special tokens that open a text. */
+  #encodeAlone(text: string): number[] {
+    return this.#tokenizer.encode(text, { add_special_tokens: false })
+  }
+
+  /**
+   * Whether the tokenizer puts a space before every text, as SentencePiece does: then only what
+   * stands after other text is tokenised as a continuation.
+   */
+  #findSpace(): boolean {
+    const after = this.#encodeAfterAnchor("a")
+    return after !== undefined && String(after) !== String(this.#encodeAlone("a"))
+  }
+
+  /** The ids of a text after a line break; none where the two share a token. */
+  #encodeAfterAnchor(text: string): number[] | undefined {
+    const anchor = this.#encodeAlone("\n")
+    const both = this.#encodeAlone(`\n${text}`)
+    return anchor.every((id, i) => id === both[i]) ? both.slice(anchor.length) : undefined
   }
 
   decode(ids: readonly number[]): string {

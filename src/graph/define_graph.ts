@@ -2,8 +2,8 @@
 import { Schema } from "effect"
 import { GenArmError } from "../errors.ts"
 import { checkedNode, definition, isPluginNode, type PluginKind } from "../plugin/node.ts"
-import type { PluginNode } from "../plugin/node.ts"
-import { decodeAt, type Path, printPath } from "../plugin/options.ts"
+import type { PluginDefinition, PluginNode } from "../plugin/node.ts"
+import { decodeAt, type Path, printPath, printValue } from "../plugin/options.ts"
 import { definitionOf, type Plugins } from "../plugin/registry.ts"
 import { type Graph, type GraphSpec, makeGraph, type RewardTerm, type Weight } from "./graph.ts"
 import type { ModelRef } from "../files/model_ref.ts"
@@ -28,6 +28,12 @@ const specSchema = Schema.Struct({
   )),
   sampler: Schema.optionalKey(Schema.Unknown),
   stop: Schema.optionalKey(Schema.Array(Schema.NonEmptyString)),
+})
+
+/** A node that comes as data. */
+const nodeSchema = Schema.Struct({
+  plugin: Schema.String,
+  options: Schema.optionalKey(Schema.Unknown),
 })
 
 /** Names of rewards stand in formulas: a letter, then letters, digits, `_` or `-`. */
@@ -57,26 +63,29 @@ export function defineGraphWith(plugins: Plugins, spec: GraphSpec): Graph {
   return makeGraph({
     base: Object.freeze({ ...base }),
     rewards: Object.freeze(rewards),
-    sampler: checkNode(plugins, "sampler", checked.sampler ?? { plugin: "sampling" }, ["sampler"]),
+    sampler: checkNode(
+      plugins,
+      "sampler",
+      checked.sampler === undefined ? { plugin: "sampling" } : checked.sampler,
+      ["sampler"],
+    ),
     stop: Object.freeze([...checked.stop ?? []]),
   })
 }
+
+/** What is wrong: a graph, or the options of a request. */
+type Tag = "InvalidGraph" | "InvalidOption"
 
 /** Checks a weight: a finite number or a schedule. */
 export function checkWeight(
   plugins: Plugins,
   weight: unknown,
   path: Path,
-  tag: "InvalidGraph" | "InvalidOption" = "InvalidGraph",
+  tag: Tag = "InvalidGraph",
 ): Weight {
-  if (typeof weight === "number") {
-    if (Number.isFinite(weight)) return weight
-    throw new GenArmError(
-      { _tag: tag, path },
-      `expected a finite weight, found ${weight}, at ${printPath(path)}`,
-    )
-  }
-  return checkNode(plugins, "schedule", weight, path)
+  if (typeof weight !== "number") return checkNode(plugins, "schedule", weight, path, tag)
+  if (Number.isFinite(weight)) return weight
+  throw invalid(path, `expected a finite weight, found ${weight}, at ${printPath(path)}`, tag)
 }
 
 function checkNode<Kind extends PluginKind>(
@@ -84,27 +93,25 @@ function checkNode<Kind extends PluginKind>(
   kind: Kind,
   value: unknown,
   path: Path,
+  tag: Tag = "InvalidGraph",
 ): PluginNode<Kind> {
   const node = fromFactory(value)
+  const expected = `expected a ${kind} plugin, such as ${examples[kind]}`
   if (!isPluginNode(node)) {
-    throw invalid(
-      path,
-      `expected a ${kind} plugin, such as ${examples[kind]}, found ${describe(value)}, at ${
-        printPath(path)
-      }`,
-    )
+    throw invalid(path, `${expected}, found ${printValue(value)}, at ${printPath(path)}`, tag)
   }
   const found = definitionOf(plugins, kind, node)
   if (found.kind !== kind) {
     throw invalid(
       path,
-      `expected a ${kind} plugin, such as ${examples[kind]}, found the ${found.kind} plugin ` +
-        `"${node.plugin}", at ${printPath(path)}`,
+      `${expected}, found the ${found.kind} plugin "${found.name}", at ${printPath(path)}`,
+      tag,
     )
   }
   // A node built in code has been checked, and may carry more than its data (a live value).
-  if (node[definition] !== undefined) return node as PluginNode<Kind>
-  return checkedNode<Kind>(found as never, node.options, [...path, "options"])
+  if (node === value && node[definition] !== undefined) return node as PluginNode<Kind>
+  const { options } = decodeAt(nodeSchema, Object.fromEntries(Object.entries(node)), path, tag)
+  return checkedNode<Kind>(found as never, options, [...path, "options"], tag)
 }
 
 const examples: Record<PluginKind, string> = {
@@ -113,15 +120,11 @@ const examples: Record<PluginKind, string> = {
   sampler: "sampling({ temperature: 0.8 })",
 }
 
-/** A plugin that was not called stands for itself without options. */
+/** A plugin that was not called stands for itself without options, which are yet to be checked. */
 function fromFactory(value: unknown): unknown {
-  return typeof value === "function" && "definition" in value
-    ? (value as unknown as () => unknown)()
-    : value
-}
-
-function describe(value: unknown): string {
-  return typeof value === "function" ? "a function" : JSON.stringify(value) ?? String(value)
+  if (typeof value !== "function" || !("definition" in value)) return value
+  const plugin = value.definition as PluginDefinition<PluginKind, unknown>
+  return { plugin: plugin.name, [definition]: plugin }
 }
 
 function checkTemplate(template: string | undefined, path: Path): void {
@@ -134,6 +137,6 @@ function checkTemplate(template: string | undefined, path: Path): void {
   )
 }
 
-function invalid(path: Path, message: string): GenArmError {
-  return new GenArmError({ _tag: "InvalidGraph", path }, message)
+function invalid(path: Path, message: string, tag: Tag = "InvalidGraph"): GenArmError {
+  return new GenArmError({ _tag: tag, path }, message)
 }

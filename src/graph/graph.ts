@@ -95,11 +95,14 @@ function savable(graph: Graph): unknown {
         `the graph cannot be saved: ${what} at ${printPath(path)}`,
       )
     }
-    if (typeof value === "function" || typeof value === "symbol") refuse("there is a function")
+    if (typeof value === "function") refuse("there is a function")
+    if (typeof value === "symbol" || typeof value === "bigint") refuse(`there is a ${typeof value}`)
     if (typeof value === "number" && !Number.isFinite(value)) refuse(`there is ${value}`)
     if (typeof value !== "object" || value === null) return
     const reason = (value as { [transient]?: string })[transient]
     if (reason !== undefined) refuse(reason)
+    const kind = value.constructor?.name ?? "Object"
+    if (kind !== "Object" && !Array.isArray(value)) refuse(`there is a ${kind}`)
     for (const [key, inner] of Object.entries(value)) {
       visit(inner, [...path, Array.isArray(value) ? Number(key) : key])
     }

@@ -36,6 +36,9 @@ export interface LlamaConfig {
 
 const families = ["llama", "mistral", "qwen2", "qwen3"] as const
 
+/** Above every real model; what a damaged file claims must not be allocated. */
+const sizeLimit = 1 << 20
+
 /** Whether `config.json` describes a model that this file can read. */
 export function isLlamaFamily(config: Json): boolean {
   return (families as readonly unknown[]).includes(config.model_type)
@@ -46,11 +49,15 @@ export function readLlamaConfig(config: Json, model: string): LlamaConfig {
   const refuse = (what: string): never => {
     throw new GenArmError({ _tag: "UnsupportedModel", model }, `${model}: ${what}`)
   }
-  const size = (key: string, fallback?: number): number => {
+  const size = (key: string, fallback?: number, most = sizeLimit): number => {
     const value = config[key] ?? fallback
-    if (Number.isSafeInteger(value) && (value as number) > 0) return value as number
+    if (Number.isSafeInteger(value) && (value as number) > 0 && (value as number) <= most) {
+      return value as number
+    }
     return refuse(
-      `config.json must give ${key} as a positive integer, found ${JSON.stringify(value)}`,
+      `config.json must give ${key} as an integer from 1 to ${most}, found ${
+        JSON.stringify(value)
+      }`,
     )
   }
   if (!isLlamaFamily(config)) {
@@ -60,7 +67,7 @@ export function readLlamaConfig(config: Json, model: string): LlamaConfig {
       }; a folder with a ready export (onnx/model.onnx) runs whatever its architecture`,
     )
   }
-  if (config.quantization_config !== undefined) {
+  if ((config.quantization_config ?? undefined) !== undefined) {
     refuse("its weights are quantised already; name the unquantised model, and quantise at load")
   }
   const activation = config.hidden_act ?? "silu"
@@ -77,7 +84,7 @@ export function readLlamaConfig(config: Json, model: string): LlamaConfig {
   }
   if (headSize % 2 !== 0) refuse(`expected an even head size, found ${headSize}`)
   const layers = size("num_hidden_layers")
-  const contextLength = size("max_position_embeddings")
+  const contextLength = size("max_position_embeddings", undefined, Number.MAX_SAFE_INTEGER)
   const epsilon = config.rms_norm_eps ?? 1e-6
   if (typeof epsilon !== "number") refuse(`expected rms_norm_eps as a number, found ${epsilon}`)
   const bias = family === "llama" || family === "qwen3" ? config.attention_bias === true : false
@@ -97,13 +104,28 @@ export function readLlamaConfig(config: Json, model: string): LlamaConfig {
     outputBias: bias,
     feedForwardBias: family === "llama" && config.mlp_bias === true,
     queryKeyNorm: family === "qwen3",
-    slidingWindows: slidingWindows(config, family, layers),
+    slidingWindows: slidingWindows(config, family, layers, refuse),
   }
 }
 
-function slidingWindows(config: Json, family: string, layers: number): (number | null)[] {
-  const window = typeof config.sliding_window === "number" ? config.sliding_window : null
+function slidingWindows(
+  config: Json,
+  family: string,
+  layers: number,
+  refuse: (what: string) => never,
+): (number | null)[] {
+  const window = config.sliding_window ?? null
+  if (!(window === null || (typeof window === "number" && window > 0))) {
+    refuse(`expected sliding_window as a positive number, found ${JSON.stringify(window)}`)
+  }
   const kinds = Array.isArray(config.layer_types) ? config.layer_types : undefined
+  const unknown = kinds?.find((kind) => kind !== "full_attention" && kind !== "sliding_attention")
+  if (unknown !== undefined) {
+    refuse(`expected layer_types "full_attention" or "sliding_attention", found "${unknown}"`)
+  }
+  if (kinds !== undefined && kinds.length !== layers) {
+    refuse(`expected layer_types for ${layers} layers, found ${kinds.length}`)
+  }
   const all = Array.from({ length: layers }, (_, layer) => layer)
   if (window === null) return all.map(() => null)
   if (kinds !== undefined) {

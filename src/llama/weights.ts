@@ -76,11 +76,12 @@ export async function readLlamaWeights(
     rest: readonly number[],
   ): Promise<Float32Array> => {
     throwIfAborted(options.signal)
+    // Before anything is allocated: the sizes are only what config.json claims.
+    for (const [name, rows] of parts) checkShape(store, name, [rows, ...rest], options.model)
     const width = rest.reduce((product, n) => product * n, 1)
     const values = new Float32Array(parts.reduce((sum, [, rows]) => sum + rows, 0) * width)
     let offset = 0
     for (const [name, rows] of parts) {
-      checkShape(store, name, [rows, ...rest], options.model)
       bytesRead += await store.readInto(name, values, offset)
       offset += rows * width
     }

@@ -1,5 +1,7 @@
-import { BLOCK } from "./_block.ts"
-import { expBlock } from "./exp.ts"
+import { expBlocks } from "./exp.ts"
+
+/** Ids to one block: a draw walks the sums of the blocks, then the weights of one of them. */
+const BLOCK = 256
 
 /**
  * The unnormalised probabilities of one token, from 0 to 1, the greatest exactly 1, with their sums
@@ -21,34 +23,46 @@ export class TokenWeights {
   /** `e^((scores[v] - max) / temperature)` for all ids; `total` becomes NaN when any score is. */
   fill(scores: Float32Array, max: number, temperature: number): void {
     const { weights, blockSums } = this
-    this.total = 0
-    for (let b = 0; b < blockSums.length; b++) {
-      const to = Math.min((b + 1) * BLOCK, weights.length)
-      blockSums[b] = expBlock(scores, max, temperature, weights, b * BLOCK, to)
-      this.total += blockSums[b]
-    }
+    this.total = expBlocks(scores, max, temperature, weights, blockSums, BLOCK)
   }
 
   /** Cuts the ids of a lower score than `score`, and of those at `score` the ids over `lastId`. */
   cutAfter(scores: Float32Array, score: number, lastId: number): void {
     const { weights, blockSums } = this
-    this.total = 0
-    for (let b = 0; b < blockSums.length; b++) {
-      const to = Math.min((b + 1) * BLOCK, weights.length)
-      blockSums[b] = cutBlockAfter(weights, scores, score, lastId, b * BLOCK, to)
-      this.total += blockSums[b]
+    let total = 0
+    for (let b = 0, from = 0; from < weights.length; b++, from += BLOCK) {
+      const to = Math.min(from + BLOCK, weights.length)
+      let sum = 0
+      for (let v = from; v < to; v++) {
+        let weight = weights[v]
+        if (scores[v] < score) weight = 0
+        else if (scores[v] === score && v > lastId) weight = 0
+        weights[v] = weight
+        sum += weight
+      }
+      blockSums[b] = sum
+      total += sum
     }
+    this.total = total
   }
 
-  /** Cuts the ids of a lower weight than `weight`. */
-  cutBelow(weight: number): void {
+  /** Cuts the ids of a lower weight than `least`. */
+  cutBelow(least: number): void {
     const { weights, blockSums } = this
-    this.total = 0
-    for (let b = 0; b < blockSums.length; b++) {
-      const to = Math.min((b + 1) * BLOCK, weights.length)
-      blockSums[b] = cutBlockBelow(weights, weight, b * BLOCK, to)
-      this.total += blockSums[b]
+    let total = 0
+    for (let b = 0, from = 0; from < weights.length; b++, from += BLOCK) {
+      const to = Math.min(from + BLOCK, weights.length)
+      let sum = 0
+      for (let v = from; v < to; v++) {
+        let weight = weights[v]
+        if (weight < least) weight = 0
+        weights[v] = weight
+        sum += weight
+      }
+      blockSums[b] = sum
+      total += sum
     }
+    this.total = total
   }
 
   /** How many ids have a weight above 0. */
@@ -78,38 +92,6 @@ export class TokenWeights {
     }
     return findInBlock(weights, rest, block * BLOCK, Math.min((block + 1) * BLOCK, weights.length))
   }
-}
-
-// These return the sum of the weights left, in id order.
-
-function cutBlockAfter(
-  weights: Float64Array,
-  scores: Float32Array,
-  score: number,
-  lastId: number,
-  from: number,
-  to: number,
-): number {
-  let sum = 0
-  for (let v = from; v < to; v++) {
-    let weight = weights[v]
-    if (scores[v] < score) weight = 0
-    else if (scores[v] === score && v > lastId) weight = 0
-    weights[v] = weight
-    sum += weight
-  }
-  return sum
-}
-
-function cutBlockBelow(weights: Float64Array, least: number, from: number, to: number): number {
-  let sum = 0
-  for (let v = from; v < to; v++) {
-    let weight = weights[v]
-    if (weight < least) weight = 0
-    weights[v] = weight
-    sum += weight
-  }
-  return sum
 }
 
 function findInBlock(weights: Float64Array, target: number, from: number, to: number): number {

@@ -17,8 +17,11 @@ export class TopK {
   threshold(scores: Float32Array, k: number): number {
     const maxima = this.#maxima
     const candidates = this.#candidates
-    for (let g = 0; g < maxima.length; g++) {
-      maxima[g] = greatest(scores, g * GROUP, Math.min((g + 1) * GROUP, scores.length))
+    for (let g = 0, from = 0; from < scores.length; g++, from += GROUP) {
+      const to = Math.min(from + GROUP, scores.length)
+      let max = -Infinity
+      for (let v = from; v < to; v++) if (scores[v] > max) max = scores[v]
+      maxima[g] = max
     }
     // Each of k groups has a score at the k-th greatest maximum or over it: so is the threshold.
     let floor = -Infinity
@@ -34,12 +37,6 @@ export class TopK {
     }
     return nthGreatest(candidates, count, k)
   }
-}
-
-function greatest(scores: Float32Array, from: number, to: number): number {
-  let max = -Infinity
-  for (let v = from; v < to; v++) if (scores[v] > max) max = scores[v]
-  return max
 }
 
 /** The n-th greatest of the first `count` values, 1 <= n <= count, reordering them: quickselect. */

@@ -1,4 +1,3 @@
-import { BLOCK } from "./_block.ts"
 import type { TokenWeights } from "./_token_weights.ts"
 
 const BUCKETS_PER_NAT = 32
@@ -32,59 +31,27 @@ export class TopP {
     topP: number,
   ): number {
     const masses = this.#masses
+    const members = this.#members
     const scale = Math.min(BUCKETS_PER_NAT / temperature, Number.MAX_VALUE)
     masses.fill(0)
-    for (let from = 0; from < scores.length; from += BLOCK) {
-      addMasses(masses, scores, max, scale, weights, from, Math.min(from + BLOCK, scores.length))
+    // No test whether an id still counts: it would be hard to predict, and a weight of 0 adds nothing.
+    for (let v = 0; v < scores.length; v++) {
+      let bucket = (max - scores[v]) * scale
+      if (bucket > LAST_BUCKET) bucket = LAST_BUCKET
+      masses[bucket | 0] += weights[v]
     }
     let rest = topP * total
-    let bucket = 0
-    while (bucket <= LAST_BUCKET && masses[bucket] < rest) rest -= masses[bucket++]
-    if (bucket > LAST_BUCKET) return -1
-    const members = this.#members
+    let border = 0
+    while (border <= LAST_BUCKET && masses[border] < rest) rest -= masses[border++]
+    if (border > LAST_BUCKET) return -1
     let count = 0
-    for (let from = 0; from < scores.length; from += BLOCK) {
-      const to = Math.min(from + BLOCK, scores.length)
-      count = gatherBucket(members, count, bucket, scores, max, scale, from, to)
+    for (let v = 0; v < scores.length; v++) {
+      let bucket = (max - scores[v]) * scale
+      if (bucket > LAST_BUCKET) bucket = LAST_BUCKET
+      if ((bucket | 0) === border) members[count++] = v
     }
     return reach(members, count, rest, scores, weights)
   }
-}
-
-// No test whether an id still counts: it would be hard to predict, and a weight of 0 adds nothing.
-function addMasses(
-  masses: Float64Array,
-  scores: Float32Array,
-  max: number,
-  scale: number,
-  weights: Float64Array,
-  from: number,
-  to: number,
-): void {
-  for (let v = from; v < to; v++) {
-    let bucket = (max - scores[v]) * scale
-    if (bucket > LAST_BUCKET) bucket = LAST_BUCKET
-    masses[bucket | 0] += weights[v]
-  }
-}
-
-// Appends the ids of the bucket in rising order; returns the new count of members.
-function gatherBucket(
-  members: Int32Array,
-  count: number,
-  wanted: number,
-  scores: Float32Array,
-  max: number,
-  scale: number,
-  from: number,
-  to: number,
-): number {
-  for (let v = from; v < to; v++) {
-    let bucket = (max - scores[v]) * scale
-    if (bucket > LAST_BUCKET) bucket = LAST_BUCKET
-    if ((bucket | 0) === wanted) members[count++] = v
-  }
-  return count
 }
 
 /**

@@ -82,30 +82,38 @@ export function sumOfExps(scores: Float32Array, max: number): number {
 }
 
 /**
- * `weights[v] = e^((scores[v] - max) / temperature)` for the ids `[from, to)`, where no score
- * exceeds `max`. A distance over RANGE nats gives exactly 0, distance 0 exactly 1.
+ * `weights[v] = e^((scores[v] - max) / temperature)`, where no score exceeds `max`, and `blockSums[b]`
+ * their sum in id order over the b-th run of `block` ids. A distance over RANGE nats gives exactly 0,
+ * distance 0 exactly 1.
  *
- * @returns the sum in id order, NaN when any score is NaN.
+ * @returns the sum of the block sums, NaN when any score is NaN.
  */
-export function expBlock(
+export function expBlocks(
   scores: Float32Array,
   max: number,
   temperature: number,
   weights: Float64Array,
-  from: number,
-  to: number,
+  blockSums: Float64Array,
+  block: number,
 ): number {
+  const size = scores.length
   // Finite, since 0 * Infinity is NaN: the temperature may be as low as the least float64.
   const scale = Math.min(STEPS / temperature, Number.MAX_VALUE)
-  let sum = 0
-  for (let v = from; v < to; v++) {
-    let y = (max - scores[v]) * scale
-    if (y > END) y = END
-    const k = y + ROUNDER - ROUNDER
-    const u = y - k - VERTEX
-    const weight = TABLE[k | 0] * (u * u + OFFSET)
-    weights[v] = weight
-    sum += weight
+  let total = 0
+  for (let b = 0, from = 0; from < size; b++, from += block) {
+    const to = Math.min(from + block, size)
+    let sum = 0
+    for (let v = from; v < to; v++) {
+      let y = (max - scores[v]) * scale
+      if (y > END) y = END
+      const k = y + ROUNDER - ROUNDER
+      const u = y - k - VERTEX
+      const weight = TABLE[k | 0] * (u * u + OFFSET)
+      weights[v] = weight
+      sum += weight
+    }
+    blockSums[b] = sum
+    total += sum
   }
-  return sum
+  return total
 }

@@ -1,5 +1,4 @@
-import { BLOCK } from "./_block.ts"
-import { excludeIds, mixFour, mixMany, mixOne, mixThree, mixTwo } from "./_mix_loops.ts"
+import { mixFour, mixMany, mixOne, mixThree, mixTwo } from "./_mix_loops.ts"
 
 /**
  * `out[v] = base[v] + sum_i weights[i] * rows[i][v]`: the unnormalised log-linear mixture of GenARM
@@ -34,35 +33,29 @@ export function mixInto(
   out: Float32Array,
 ): void {
   checkShapes(base, rows, weights, out)
-  const size = base.length
-  const shared = sharedSize(size, rows, weights)
   const active = countActive(weights)
-  // Places of the first four rows of nonzero weight, as far as there are so many.
   const i = nextActive(weights, 0)
   const j = nextActive(weights, i + 1)
   const k = nextActive(weights, j + 1)
   const l = nextActive(weights, k + 1)
-  const a = rows[i]
-  const b = rows[j]
-  const c = rows[k]
-  const d = rows[l]
-  const weightA = weights[i]
-  const weightB = weights[j]
-  const weightC = weights[k]
-  const weightD = weights[l]
-  if (active === 0 && out !== base) out.set(base)
-  for (let from = 0; from < shared && active > 0; from += BLOCK) {
-    const to = Math.min(from + BLOCK, shared)
-    if (active === 1) mixOne(base, a, weightA, out, from, to)
-    else if (active === 2) mixTwo(base, a, weightA, b, weightB, out, from, to)
-    else if (active === 3) mixThree(base, a, weightA, b, weightB, c, weightC, out, from, to)
-    else if (active === 4) {
-      mixFour(base, a, weightA, b, weightB, c, weightC, d, weightD, out, from, to)
-    } else mixMany(base, rows, weights, out, from, to)
-    // Under a positive weight -Infinity carries itself through the sum.
-    for (let r = 0; r < rows.length; r++) if (weights[r] < 0) excludeIds(rows[r], out, from, to)
+  if (active === 0) {
+    if (out !== base) out.set(base)
+  } else if (active === 1) {
+    mixOne(base, rows[i], weights[i], out)
+  } else if (active === 2) {
+    mixTwo(base, rows[i], weights[i], rows[j], weights[j], out)
+  } else if (active === 3) {
+    const a = rows[i]
+    const b = rows[j]
+    mixThree(base, a, weights[i], b, weights[j], rows[k], weights[k], out)
+  } else if (active === 4) {
+    const a = rows[i]
+    const b = rows[j]
+    const c = rows[k]
+    mixFour(base, a, weights[i], b, weights[j], c, weights[k], rows[l], weights[l], out)
+  } else {
+    mixMany(base, rows, weights, out)
   }
-  if (shared < size) out.fill(-Infinity, shared)
 }
 
 function countActive(weights: ArrayLike<number>): number {
@@ -71,23 +64,11 @@ function countActive(weights: ArrayLike<number>): number {
   return active
 }
 
+// The place of the first nonzero weight from `from` on, or a place past the end.
 function nextActive(weights: ArrayLike<number>, from: number): number {
   let r = from
   while (r < weights.length && weights[r] === 0) r++
   return r
-}
-
-// The ids from 0 that `base` and every row of nonzero weight have.
-function sharedSize(
-  size: number,
-  rows: readonly Float32Array[],
-  weights: ArrayLike<number>,
-): number {
-  let shared = size
-  for (let r = 0; r < rows.length; r++) {
-    if (weights[r] !== 0 && rows[r].length < shared) shared = rows[r].length
-  }
-  return shared
 }
 
 function checkShapes(

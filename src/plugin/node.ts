@@ -49,7 +49,11 @@ export interface PluginFactory<Kind extends PluginKind, Options, Definition> {
   readonly definition: Definition
 }
 
-const noOptions = Schema.Struct({})
+// A struct without fields would take anything.
+const noOptions = Schema.Record(
+  Schema.String,
+  Schema.Never.annotate({ message: "Expected no options" }),
+)
 
 /** Makes the factory of a definition. */
 export function pluginFactory<Kind extends PluginKind, Options, Definition extends object>(
@@ -57,7 +61,8 @@ export function pluginFactory<Kind extends PluginKind, Options, Definition exten
   plugin: Definition & PluginDefinition<Kind, unknown>,
 ): PluginFactory<Kind, Options, Definition> {
   const complete = { ...plugin, kind }
-  const create = (options?: unknown): PluginNode<Kind> => checkedNode(complete, options, [])
+  const create = (options?: unknown): PluginNode<Kind> =>
+    checkedNode(complete, options, [], "InvalidOption")
   return Object.assign(create, { definition: complete }) as unknown as PluginFactory<
     Kind,
     Options,
@@ -70,11 +75,20 @@ export function checkedNode<Kind extends PluginKind>(
   plugin: PluginDefinition<Kind, unknown>,
   options: unknown,
   path: readonly (string | number)[],
+  tag: "InvalidGraph" | "InvalidOption",
 ): PluginNode<Kind> {
-  const tag = path.length === 0 ? "InvalidOption" : "InvalidGraph"
   const schema = (plugin.options ?? noOptions) as Schema.Codec<unknown, unknown>
-  const decoded = decodeAt(schema, options ?? {}, path, tag)
-  return Object.freeze({ plugin: plugin.name, options: decoded, [definition]: plugin })
+  const decoded = decodeAt(schema, options === undefined ? {} : options, path, tag)
+  return Object.freeze({ plugin: plugin.name, options: freezeData(decoded), [definition]: plugin })
+}
+
+/** Freezes plain data throughout; what else options may hold (a typed array) stays as it is. */
+function freezeData<A>(value: A): A {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (![Object.prototype, Array.prototype, null].includes(prototype as never)) return value
+  for (const inner of Object.values(value)) freezeData(inner)
+  return Object.freeze(value)
 }
 
 /** Whether a value is a node; a factory used without being called is not. */

@@ -32,8 +32,8 @@ export function decodeAt<A>(
   if (result.issues === undefined) return result.value
   const problems = result.issues.map((issue) => {
     const inside = (issue.path ?? []).map((key) =>
-      (typeof key === "object" ? key.key : key) as string | number
-    )
+      (typeof key === "object" ? key.key : key) as string | number | symbol
+    ).map((key) => typeof key === "symbol" ? String(key) : key)
     const at = [...path, ...inside]
     const found = inside.reduce<unknown>(
       (data, key) => (data as Record<string | number, unknown> | undefined)?.[key],
@@ -41,7 +41,9 @@ export function decodeAt<A>(
     )
     return {
       at,
-      text: `${issue.message}, found ${printValue(found)}, at ${printPath(at) || "root"}`,
+      text: `${known(schema, inside) ?? issue.message}, found ${printValue(found)}, at ${
+        printPath(at) || "root"
+      }`,
     }
   })
   throw new GenArmError(
@@ -50,15 +52,21 @@ export function decodeAt<A>(
   )
 }
 
-/** The keys of a schema's object, for a key that stands at its top and is not among them. */
+/** What to say of a key that stands at the top of a schema's object and is not among its own. */
 function known(schema: object, inside: Path): string | undefined {
   if (inside.length !== 1 || !("fields" in schema)) return undefined
-  return `no key but ${Object.keys(schema.fields as object).join(", ")}`
+  const names = Object.keys(schema.fields as object)
+  if (names.includes(String(inside[0]))) return undefined
+  return `Expected no key but ${names.join(", ") || "none"}`
 }
 
-function printValue(value: unknown): string {
+/** A value as it stands in a message: short, and whatever it is. */
+export function printValue(value: unknown): string {
   if (typeof value === "function") return "a function"
-  if (typeof value === "number") return String(value) // JSON has no NaN
-  const text = JSON.stringify(value) ?? String(value)
+  // JSON has no NaN, and refuses a bigint wherever it stands.
+  const plain = typeof value === "number"
+    ? undefined
+    : JSON.stringify(value, (_, inner) => typeof inner === "bigint" ? `${inner}n` : inner)
+  const text = plain ?? String(value)
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }

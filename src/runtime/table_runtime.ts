@@ -4,16 +4,10 @@
  */
 import { Effect, Layer } from "effect"
 import { Batcher, type RowResult } from "../engine/batcher.ts"
-import { checkTruncation } from "../engine/delta_engine.ts"
-import {
-  checkRows,
-  closed,
-  type Engine,
-  type EngineCache,
-  nonFinite,
-  type Row,
-} from "../engine/engine.ts"
-import { GenArmError } from "../errors.ts"
+import { checkRows, type OwnedRow } from "../engine/check_rows.ts"
+import { closed, type Engine, type EngineCache, nonFinite, type Row } from "../engine/engine.ts"
+import { OwnedCache } from "../engine/owned_cache.ts"
+import { GenArmError, messageOf } from "../errors.ts"
 import type { ChatMessage, Tokenizer } from "../files/tokenizer.ts"
 import { type OpenModel, Runtime } from "./runtime.ts"
 
@@ -82,12 +76,12 @@ export function tableRuntime(models: Readonly<Record<string, TableModel>>): Laye
   })
 }
 
-class TableCache implements EngineCache {
+class TableCache extends OwnedCache {
   readonly engine: TableEngine
   readonly ids: number[]
-  isClosed = false
 
   constructor(engine: TableEngine, ids: number[]) {
+    super()
     this.engine = engine
     this.ids = ids
     engine.openCaches++
@@ -97,23 +91,20 @@ class TableCache implements EngineCache {
     return this.ids.length
   }
 
-  fork(): EngineCache {
-    if (this.isClosed) throw closed("this cache")
-    return new TableCache(this.engine, [...this.ids])
+  protected copy(): EngineCache {
+    return this.engine.openCache([...this.ids])
   }
 
-  truncate(length: number): void {
-    if (this.isClosed) throw closed("this cache")
-    checkTruncation(length, this.ids.length)
+  protected cut(length: number): void {
     this.ids.length = length
   }
 
-  close(): void {
-    if (this.isClosed) return
-    this.isClosed = true
+  protected free(): void {
     this.engine.openCaches--
   }
 }
+
+type TableRow = OwnedRow<TableCache>
 
 /** The engine of a written-down model. */
 export class TableEngine implements Engine {
@@ -123,7 +114,7 @@ export class TableEngine implements Engine {
   /** Caches opened and not closed. */
   openCaches = 0
   readonly #table: TableModel
-  readonly #batcher: Batcher<Row>
+  readonly #batcher: Batcher<TableRow>
   #closing: Promise<void> | undefined
 
   constructor(name: string, table: TableModel) {
@@ -134,22 +125,16 @@ export class TableEngine implements Engine {
     this.#batcher = new Batcher((rows) => Promise.resolve(this.#run(rows)), () => false)
   }
 
-  openCache(): EngineCache {
+  /** Opens a cache, empty unless it is to hold what another does. */
+  openCache(ids: number[] = []): EngineCache {
     if (this.#closing) throw closed(this.name)
-    return new TableCache(this, [])
+    return new TableCache(this, ids)
   }
 
   // deno-lint-ignore require-await -- async, so that refusals reject instead of throwing
   async forward(rows: readonly Row[]): Promise<Float32Array[]> {
     if (this.#closing) throw closed(this.name)
-    for (const { cache } of rows) {
-      if (!(cache instanceof TableCache) || cache.engine !== this) {
-        throw new TypeError(`expected caches opened by ${this.name}`)
-      }
-      if (cache.isClosed) throw closed("this cache")
-    }
-    checkRows(this, rows)
-    return this.#batcher.submit(rows)
+    return this.#batcher.submit(checkRows(this, rows))
   }
 
   close(): Promise<void> {
@@ -157,26 +142,37 @@ export class TableEngine implements Engine {
     return this.#closing
   }
 
-  #run(rows: readonly Row[]): RowResult[] {
-    return rows.map(({ cache, tokens, want }) => {
-      const { ids } = cache as TableCache
+  #run(rows: readonly TableRow[]): RowResult[] {
+    return rows.map((row) => {
+      const { ids } = row.cache
       const before = ids.length
-      const size = this.vocabularySize
-      const count = want === "all" ? tokens.length : 1
-      const out = new Float32Array(count * size)
-      for (let i = 0; i < tokens.length; i++) {
-        ids.push(tokens[i])
-        const position = i - (tokens.length - count)
-        if (position < 0) continue
-        const row = out.subarray(position * size, (position + 1) * size)
-        writeLogProbs(this.#table.next(ids), row)
-        if (row.some(Number.isNaN)) {
-          ids.length = before
-          return nonFinite(this.name)
-        }
-      }
-      return out
+      const result = this.#runRow(row)
+      if (result instanceof Error) ids.length = before
+      return result
     })
+  }
+
+  #runRow({ cache: { ids }, tokens, want }: TableRow): RowResult {
+    const size = this.vocabularySize
+    const count = want === "all" ? tokens.length : 1
+    const out = new Float32Array(count * size)
+    for (let i = 0; i < tokens.length; i++) {
+      ids.push(tokens[i])
+      const position = i - (tokens.length - count)
+      if (position < 0) continue
+      const row = out.subarray(position * size, (position + 1) * size)
+      try {
+        writeLogProbs(this.#table.next(ids), row)
+      } catch (error) {
+        return new GenArmError(
+          { _tag: "EngineFailed", engine: this.name },
+          `the rule of the table model "${this.name}" failed: ${messageOf(error)}`,
+          { cause: error },
+        )
+      }
+      if (row.some(Number.isNaN)) return nonFinite(this.name)
+    }
+    return out
   }
 }
 

@@ -24,6 +24,13 @@ async function inPieces(engine: Engine, ids: readonly number[], sizes: readonly 
   return rows
 }
 
+/**
+ * What a different order of the same sums may change, as a share of the largest log-probability: some
+ * eight roundings of float32. A row's own size is the measure, as logits of 20 round more coarsely
+ * than logits of 10.
+ */
+const reordering = 1e-6
+
 describe("a folder of the Llama family", () => {
   for (const [name, { ids, logits_at: logits, greedy }] of Object.entries(expected)) {
     it(`${name} gives transformers' probabilities, at once, in pieces and token by token`, async () => {
@@ -34,10 +41,11 @@ describe("a folder of the Llama family", () => {
           const worst = largestDifference(atOnce[Number(position)], logSoftmax(row))
           assert(worst < 1e-4, `position ${position} is ${worst} off`)
         }
+        const largest = Math.max(...atOnce.map((row) => -row.reduce((a, b) => Math.min(a, b))))
         for (const sizes of [[17, 1, 1, 21], ids.map(() => 1)]) {
           const rows = await inPieces(engine, ids, sizes)
           const worst = Math.max(...rows.map((row, i) => largestDifference(row, atOnce[i])))
-          assert(worst < 1e-5, `in pieces of ${sizes} it is ${worst} off`)
+          assert(worst < reordering * largest, `in pieces of ${sizes} it is ${worst} off`)
         }
       } finally {
         await engine.close()
