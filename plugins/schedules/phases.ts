@@ -4,7 +4,10 @@ import { defineSchedule, type SchedulePlugin } from "genarm/plugin"
 
 /** Options of `phases`. */
 export interface PhasesOptions {
-  /** One phase after the other. The last one goes on to the end, whatever its `tokens`. */
+  /**
+   * One phase after the other. The last one goes on to the end, whatever its `tokens`; all before it
+   * must say how long they last.
+   */
   readonly phases: readonly {
     readonly weight: number
     /** How many tokens it lasts; to the end where absent. */
@@ -30,7 +33,13 @@ export const phases: SchedulePlugin<PhasesOptions> = defineSchedule({
     phases: Schema.Array(Schema.Struct({
       weight: Schema.Finite,
       tokens: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0))),
-    })).check(Schema.isMinLength(1)),
+    })).check(
+      Schema.isMinLength(1),
+      Schema.makeFilter((phases) =>
+        phases.slice(0, -1).every(({ tokens }) => tokens !== undefined) ||
+        "every phase but the last needs `tokens`: what follows one without would never begin"
+      ),
+    ),
   }),
   open: ({ phases }) => ({
     weight({ position }) {

@@ -133,7 +133,7 @@ function measure(
   trace: Request["trace"],
 ): Omit<TokenEvent, "id" | "text"> {
   const { logNormalizer } = sampler
-  // A greedy choice passes over NaN, and then nothing else has met it either.
+  // A greedy choice passes over NaN, and nothing else looks at all the scores.
   if (trace === "none" && logNormalizer === undefined) sequence.checkNumbers()
   const normalizer = trace === "none" ? NaN : logNormalizer ?? sequence.normalize()
   const base = sequence.baseLogProb(id)

@@ -10,11 +10,10 @@ import type { Weight } from "../graph/graph.ts"
 import { logSumExp } from "../math/log_sum_exp.ts"
 import { mixInto } from "../math/mix.ts"
 import type { RewardState } from "../plugin/reward.ts"
-import type { ScheduleDefinition, ScheduleState } from "../plugin/schedule.ts"
-import { definitionOf } from "../plugin/registry.ts"
 import { guard } from "./guard.ts"
 import type { OpenGraph, OpenSource } from "./open_graph.ts"
 import { encodePrompt } from "./prompt.ts"
+import { type OpenWeight, openWeight, weightAt } from "./open_weight.ts"
 import type { Prompt } from "./types.ts"
 
 /** A model run: a prompt in the cache of one engine. Equal runs of several sources are one. */
@@ -34,19 +33,13 @@ interface Term {
   readonly name: string
   readonly plugin: string
   readonly state: RewardState
-  readonly weight: number | OpenSchedule
+  readonly weight: OpenWeight
   readonly runs: Readonly<Record<string, ModelRun>>
   /** Filled anew each step: views of the runs' rows, as long as the shared vocabulary. */
   readonly rows: Record<string, Float32Array>
   /** `[shared vocabulary]` */
   readonly scores: Float32Array
   readonly missing: readonly number[]
-}
-
-/** A schedule at work. */
-interface OpenSchedule {
-  readonly plugin: string
-  readonly state: ScheduleState
 }
 
 /** Tokens of a prompt that run at once; between such pieces a request can be aborted. */
@@ -215,11 +208,11 @@ export class Sequence {
     throw this.brokenScores()
   }
 
-  /** Fails when a reward gave NaN: what `normalize` finds on the way, for those who need no sum. */
+  /** Fails when a score is no number: what `normalize` finds too, for those who need no sum. */
   checkNumbers(): void {
     const { scores } = this
     for (let id = 0; id < scores.length; id++) {
-      if (Number.isNaN(scores[id])) throw this.brokenScores()
+      if (!(scores[id] < Infinity)) throw this.brokenScores()
     }
   }
 
@@ -348,28 +341,6 @@ function closeRewards(terms: readonly Term[]): void {
     }
   }
   if (errors.length > 0) throw errors[0]
-}
-
-function openWeight(graph: OpenGraph, weight: Weight, term: string): number | OpenSchedule {
-  if (typeof weight === "number") return weight
-  const schedule: ScheduleDefinition = definitionOf(graph.plugins, "schedule", weight)
-  const plugin = schedule.name
-  return { plugin, state: guard(plugin, () => schedule.open(weight.options), term) }
-}
-
-function weightAt(
-  { name, weight }: Term,
-  step: { readonly position: number; readonly maxTokens: number },
-): number {
-  if (typeof weight === "number") return weight
-  const { plugin, state } = weight
-  const value = guard(plugin, () => state.weight(step), name)
-  if (Number.isFinite(value)) return value
-  throw new GenArmError(
-    { _tag: "PluginFailed", plugin },
-    `the schedule "${plugin}" of "${name}" gave ${value} at token ${step.position}: expected a ` +
-      "finite number",
-  )
 }
 
 function checkLength(ids: readonly number[], engine: Engine, model: string): void {

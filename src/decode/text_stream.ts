@@ -11,6 +11,9 @@ const promptTail = 6
 /** Tokens that may be held back: more than one character is made of, so their bytes are none. */
 const heldTokens = 16
 
+/** Tokens that the window may grow to while none of them adds text. */
+const windowTokens = 64
+
 /** What a decoder writes for bytes that are no character yet. */
 const incomplete = "\uFFFD"
 
@@ -34,9 +37,13 @@ export class TextStream {
     const after = this.#tokenizer.decode(this.#window)
     const held = this.#window.length - this.#told
     if (after.endsWith(incomplete) && held < heldTokens) return ""
-    this.#window = this.#window.slice(this.#told)
+    const text = added(before, after)
+    // A token without text (a special one) cannot stand for what precedes the next.
+    if (text !== "" || this.#window.length > windowTokens) {
+      this.#window = this.#window.slice(this.#told)
+    }
     this.#told = this.#window.length
-    return added(before, after)
+    return text
   }
 
   /** What was held back, as it is: bytes that never became a character are U+FFFD. */

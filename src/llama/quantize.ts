@@ -51,10 +51,11 @@ export function quantizeBlocks(
   return { bits, codes, scales }
 }
 
-/** The value of the largest magnitude, with its sign. */
+/** The value of the largest magnitude, with its sign; NaN where there is one, as no code stands for it. */
 function extreme(weights: Float32Array, begin: number, end: number): number {
   let value = 0
   for (let i = begin; i < end; i++) {
+    if (Number.isNaN(weights[i])) return NaN
     if (Math.abs(weights[i]) > Math.abs(value)) value = weights[i]
   }
   return value

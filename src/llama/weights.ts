@@ -92,7 +92,10 @@ export async function readLlamaWeights(
   const matrix = async (
     parts: readonly (readonly [name: string, rows: number])[],
     columns: number,
-  ): Promise<Matrix> => toMatrix(await read(parts, [columns]), columns, options.precision)
+  ): Promise<Matrix> => {
+    const names = parts.map(([name]) => name)
+    return toMatrix(await read(parts, [columns]), columns, names, options)
+  }
 
   const embedding = await read([["model.embed_tokens.weight", config.vocabularySize]], [hidden])
   const layers: LayerWeights[] = []
@@ -136,19 +139,29 @@ export async function readLlamaWeights(
     layers,
     finalNorm: await vector("model.norm.weight", hidden),
     head: config.tiedHead
-      ? toMatrix(embedding, hidden, options.precision)
+      ? toMatrix(embedding, hidden, ["model.embed_tokens.weight"], options)
       : await matrix([["lm_head.weight", config.vocabularySize]], hidden),
   }
 }
 
-function toMatrix(values: Float32Array, columns: number, precision: Precision): Matrix {
+function toMatrix(
+  values: Float32Array,
+  columns: number,
+  names: readonly string[],
+  { model, precision }: { readonly model: string; readonly precision: Precision },
+): Matrix {
   const rows = values.length / columns
   if (precision === "f32") return { rows, columns, values }
-  return {
-    rows,
-    columns,
-    values: quantizeBlocks(values, rows, columns, precision === "q4" ? 4 : 8),
+  const quantized = quantizeBlocks(values, rows, columns, precision === "q4" ? 4 : 8)
+  // Quantised products round their input to 8 bits, and so would lose a NaN instead of passing it on.
+  if (!quantized.scales.every(Number.isFinite)) {
+    throw new GenArmError(
+      { _tag: "InvalidModelFile", file: model },
+      `${model}: expected numbers to quantise to ${precision} in ${names.join(", ")}, found NaN ` +
+        "or infinity: the weights are damaged",
+    )
   }
+  return { rows, columns, values: quantized }
 }
 
 function checkShape(

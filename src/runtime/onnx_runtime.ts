@@ -3,7 +3,7 @@ import { Effect, Layer, RcMap } from "effect"
 import { availableParallelism } from "node:os"
 import type { Engine } from "../engine/engine.ts"
 import { openWorkerEngine } from "../engine/worker_engine.ts"
-import { GenArmError, messageOf } from "../errors.ts"
+import { GenArmError, messageOf, throwIfAborted } from "../errors.ts"
 import { locateModel } from "../files/locate_model.ts"
 import { openModelFolder } from "../files/model_folder.ts"
 import { openTokenizer, type Tokenizer } from "../files/tokenizer.ts"
@@ -106,6 +106,7 @@ async function openModel(
     })
     : await openEngine(spec, { signal, onRead })
   try {
+    throwIfAborted(signal) // nobody waits any more, and nobody else would close it
     checkTokenizer(spec, engine, tokenizer)
   } catch (error) {
     await engine.close()

@@ -14,7 +14,9 @@ export interface HeatOptions {
 
 /** What a notebook shows of a value, by MIME type. */
 export interface MediaBundle {
+  /** What a terminal shows. */
   readonly "text/plain": string
+  /** What a page shows. */
   readonly "text/html": string
 }
 

@@ -1,6 +1,13 @@
 /** Pipelines over models that are written down, with a window on the caches that are open. */
 import { Effect, Layer } from "effect"
-import { defineGraph, type GraphSpec, openPipeline, type Pipeline, type TableModel } from "genarm"
+import {
+  defineGraph,
+  type GraphSpec,
+  type ModelRef,
+  openPipeline,
+  type Pipeline,
+  type TableModel,
+} from "genarm"
 import { Runtime, tableRuntime } from "genarm/effect"
 import { existsSync } from "node:fs"
 import { fileURLToPath } from "node:url"
@@ -41,6 +48,8 @@ export interface Watched {
   openCaches(): number
   /** How often each model was opened. */
   readonly opened: Record<string, number>
+  /** What was asked of the runtime, in order. */
+  readonly refs: ModelRef[]
 }
 
 /** A runtime of written-down models that tells what happens to them. */
@@ -49,6 +58,7 @@ export function watch(models: Readonly<Record<string, Table>>): Watched {
   const calls: Record<string, number> = {}
   const last: Record<string, readonly number[]> = {}
   const opened: Record<string, number> = {}
+  const refs: ModelRef[] = []
   const tables = Object.fromEntries(
     Object.entries(models).map(([name, model]) => [name, {
       vocabulary: letters,
@@ -71,13 +81,14 @@ export function watch(models: Readonly<Record<string, Table>>): Watched {
             Effect.sync(() => {
               const { model } = request.ref
               opened[model] = (opened[model] ?? 0) + 1
+              refs.push(request.ref)
               engines.add(engine as never)
             })),
       })
     }),
   ).pipe(Layer.provide(tableRuntime(tables)))
   const openCaches = () => [...engines].reduce((sum, engine) => sum + engine.openCaches, 0)
-  return { runtime, calls, last, opened, openCaches }
+  return { runtime, calls, last, opened, refs, openCaches }
 }
 
 /** Opens a graph over written-down models; `base` is the model `base` where it is left out. */

@@ -88,6 +88,7 @@ describe("a request that is aborted", () => {
     )
     assertEquals(assertAborted(error), { text: "", ids: [], tokens: [], seed: 4 })
     assertEquals(models.calls.base, 1)
+    assert(models.last.base.length < 2_000)
     assertEquals(models.openCaches(), 0)
     assertEquals((await pipeline.generate("a", { maxTokens: 2 })).text, "bc")
   })

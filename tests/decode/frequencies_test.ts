@@ -80,7 +80,7 @@ const cases: readonly (readonly [string, number, SamplingOptions])[] = [
 
 describe("a hundred thousand draws", () => {
   for (const [name, weight, options] of cases) {
-    it(`of ${name} come as often as promised`, async () => {
+    it(`of ${name} come as often as promised`, { timeout: 60_000 }, async () => {
       const expected = promised(weight, options)
       const found = await counts(weight, options)
       assertEquals(found.map((n) => n > 0), expected.map((p) => p > 0))

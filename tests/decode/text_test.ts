@@ -1,8 +1,11 @@
 import { assert, assertEquals } from "@std/assert"
-import { type GenerateOptions, type Pipeline, type TableModel } from "genarm"
+import type { GenerateOptions, Pipeline, TableModel } from "genarm"
 import { randomStream } from "genarm/math"
 import { describe, it } from "node:test"
 import { StopMatcher } from "../../src/decode/stop_matcher.ts"
+import { TextStream } from "../../src/decode/text_stream.ts"
+import { openTokenizer } from "../../src/files/tokenizer.ts"
+import { fixture } from "../_fixtures.ts"
 import { open, script, take, watch } from "./_pipelines.ts"
 
 /** A model that writes the given tokens, one for each word of `tokens`, and then ends. */
@@ -84,6 +87,40 @@ describe("text of byte tokens", () => {
       assertEquals(text, characters.join(""))
       for (const piece of pieces) assertEquals(piece.isWellFormed(), true)
     }
+  })
+})
+
+describe("text of real tokenizers", () => {
+  for (const name of ["llama", "qwen2", "tinyllama"]) {
+    it(`goes on from a prompt of ${name} that ends anywhere, spaces and all`, async () => {
+      const tokenizer = await openTokenizer(fixture(name))
+      const ids = tokenizer.encode("The river 😀 is cold, she said: été")
+      const whole = tokenizer.decode(ids)
+      assertEquals(whole, "The river 😀 is cold, she said: été")
+      for (let split = 1; split < ids.length; split++) {
+        const stream = new TextStream(tokenizer, ids.slice(0, split))
+        const pieces = ids.slice(split).map((id) => stream.push(id))
+        const before = tokenizer.decode(ids.slice(0, split)).replace(/\uFFFD+$/, "")
+        assertEquals(before + pieces.join("") + stream.flush(), whole)
+        for (const piece of pieces) assert(piece.isWellFormed())
+      }
+    })
+  }
+})
+
+describe("a special token within a text", () => {
+  it("adds none, and takes no space from the next", async () => {
+    const tokenizer = await openTokenizer(fixture("llama"))
+    const words = tokenizer.encode("The river is cold")
+    const prompt = words.slice(0, 4)
+    const ids = words.slice(4).flatMap((id) => [1, id, 0, 0])
+    const stream = new TextStream(tokenizer, prompt)
+    const pieces = ids.map((id) => stream.push(id))
+    assertEquals(pieces.join(""), " river is cold")
+    assertEquals(pieces[0], "")
+    const many = new TextStream(tokenizer, prompt)
+    const long = [...Array(500).fill(0), ...words.slice(4)].map((id) => many.push(id))
+    assertEquals(long.join("").trimStart(), "river is cold")
   })
 })
 

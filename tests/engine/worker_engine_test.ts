@@ -5,7 +5,7 @@ import { describe, it } from "node:test"
 import { openWorkerEngine } from "../../src/engine/worker_engine.ts"
 import { GenArmError, type GenArmReason } from "../../src/errors.ts"
 import { fixture } from "../_fixtures.ts"
-import { runScript } from "../_subprocess.ts"
+import { runScript } from "./_subprocess.ts"
 import { altered, type Change } from "../files/_altered.ts"
 import type { DyingSpec } from "./_dying_worker.ts"
 import { noTrained, openBeside, specOf, trained } from "./_engines.ts"
@@ -129,7 +129,7 @@ describe("a worker that dies", () => {
       ["throw in forward", "failed: the worker broke"],
     ] as const
   ) {
-    it(`by an ${end} fails the calls under way and all later ones`, async () => {
+    it(`by "${end}" fails the calls under way and all later ones`, async () => {
       const engine = await openDying(end)
       const row = () => ({ cache: engine.openCache(), tokens: [1], want: "last" as const })
       const kept = row()

@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert"
-import { Schema } from "effect"
+import { Effect, Schema } from "effect"
 import { arm, defineGraph, GenArmError } from "genarm"
 import { defineReward, defineSampler, defineSchedule, type SequenceInfo } from "genarm/plugin"
 import { describe, it } from "node:test"
@@ -13,7 +13,7 @@ describe("a reward of one's own", () => {
       name: "letter",
       options: Schema.Struct({
         text: Schema.NonEmptyString,
-        score: Schema.Finite.pipe(Schema.withDecodingDefaultKey(() => 3)),
+        score: Schema.Finite.pipe(Schema.withDecodingDefaultKey(Effect.succeed(3))),
       }),
       open: ({ text, score }, sequence) => {
         const [id] = sequence.encode(text)

@@ -23,7 +23,7 @@ export function runScript(
   const flags = "Deno" in globalThis ? ["run", "--allow-all", "--no-check"] : []
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [...flags, fileURLToPath(script), ...args], {
-      cwd: fileURLToPath(new URL("..", import.meta.url)),
+      cwd: fileURLToPath(new URL("../..", import.meta.url)),
       env: { ...process.env, ...env },
       timeout: limit,
       killSignal: "SIGKILL",

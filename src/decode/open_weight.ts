@@ -1,0 +1,37 @@
+/** The weight of a reward in one text: a number, or a schedule that is asked at each token. */
+import { GenArmError } from "../errors.ts"
+import type { Weight } from "../graph/graph.ts"
+import { definitionOf } from "../plugin/registry.ts"
+import type { ScheduleDefinition, ScheduleState, ScheduleStep } from "../plugin/schedule.ts"
+import { guard } from "./guard.ts"
+import type { OpenGraph } from "./open_graph.ts"
+
+/** A weight at work. */
+export type OpenWeight = number | {
+  readonly plugin: string
+  readonly state: ScheduleState
+}
+
+/** Begins a text; `term` is the reward, for errors. */
+export function openWeight(graph: OpenGraph, weight: Weight, term: string): OpenWeight {
+  if (typeof weight === "number") return weight
+  const schedule: ScheduleDefinition = definitionOf(graph.plugins, "schedule", weight)
+  const plugin = schedule.name
+  return { plugin, state: guard(plugin, () => schedule.open(weight.options), term) }
+}
+
+/** The weight in force at a token. */
+export function weightAt(
+  { name, weight }: { readonly name: string; readonly weight: OpenWeight },
+  step: ScheduleStep,
+): number {
+  if (typeof weight === "number") return weight
+  const { plugin, state } = weight
+  const value = guard(plugin, () => state.weight(step), name)
+  if (Number.isFinite(value)) return value
+  throw new GenArmError(
+    { _tag: "PluginFailed", plugin },
+    `the schedule "${plugin}" of "${name}" gave ${value} at token ${step.position}: expected a ` +
+      "finite number",
+  )
+}
