@@ -58,11 +58,11 @@ export async function* generate(
     const random = randomStream(seed)
     const stream = new TextStream(tokenizer, sequence.promptIds)
     const stops = new StopMatcher(request.stop)
-    const limit = Math.min(request.maxTokens, sequence.room)
+    const limit = Math.min(request.maxTokens, sequence.runs.room)
     while (true) {
       checkCancelled()
       try {
-        await sequence.forward()
+        await sequence.runs.forward()
       } finally {
         checkCancelled()
       }

@@ -24,21 +24,21 @@ export async function score(
     const { tokenizer, engine } = graph.base.model
     const ids = encodeContinuation(tokenizer, prompt, sequence.promptIds, continuation)
     checkIds(ids, engine.vocabularySize, "the base")
-    if (ids.length > sequence.room) {
+    if (ids.length > sequence.runs.room) {
       throw new GenArmError(
         { _tag: "InvalidPrompt" },
-        `the continuation is ${ids.length} tokens long, and ${sequence.room} fit into the ` +
+        `the continuation is ${ids.length} tokens long, and ${sequence.runs.room} fit into the ` +
           "models' context after this prompt",
       )
     }
     const tokens: ScoredToken[] = []
-    await sequence.forward()
+    await sequence.runs.forward()
     for (let at = 0; at < ids.length; at += chunkTokens) {
       if (cancellation.error !== undefined) throw cancellation.error
       const chunk = ids.slice(at, at + chunkTokens)
       // The last token of all is judged by what precedes it, and need not be run.
       const isLast = at + chunk.length === ids.length
-      const select = await sequence.forwardAll(isLast ? chunk.slice(0, -1) : chunk)
+      const select = await sequence.runs.forwardAll(isLast ? chunk.slice(0, -1) : chunk)
       chunk.forEach((id, index) => {
         select(index)
         tokens.push(scoreToken(sequence, id, ids.length))

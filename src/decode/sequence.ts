@@ -1,32 +1,19 @@
 /**
- * One text under way: a cache for each different model run, the state of each reward, and the step
- * that turns their rows into guided scores.
+ * One text under way: its model runs, the state of each reward, and the step that turns their rows
+ * into guided scores.
  *
  * `scores = log pi_base + sum_i w_i * reward_i` (GenARM, https://arxiv.org/abs/2410.08193)
  */
-import { checkIds, type Engine, type EngineCache } from "../engine/engine.ts"
-import { GenArmError, throwIfAborted } from "../errors.ts"
+import { GenArmError } from "../errors.ts"
 import type { Weight } from "../graph/graph.ts"
 import { logSumExp } from "../math/log_sum_exp.ts"
 import { mixInto } from "../math/mix.ts"
 import type { RewardState } from "../plugin/reward.ts"
 import { guard } from "./guard.ts"
-import type { OpenGraph, OpenSource } from "./open_graph.ts"
-import { encodePrompt } from "./prompt.ts"
+import { type ModelRun, ModelRuns } from "./model_runs.ts"
+import type { OpenGraph } from "./open_graph.ts"
 import { type OpenWeight, openWeight, weightAt } from "./open_weight.ts"
 import type { Prompt } from "./types.ts"
-
-/** A model run: a prompt in the cache of one engine. Equal runs of several sources are one. */
-interface ModelRun {
-  readonly engine: Engine
-  /** Whether the model has a token; what it lacks is left out of what it reads. */
-  readonly has: (id: number) => boolean
-  readonly cache: EngineCache
-  /** Tokens the cache does not hold yet. */
-  pending: readonly number[]
-  /** `[vocabulary]` after the last token. */
-  logProbs: Float32Array
-}
 
 /** A reward at work. */
 interface Term {
@@ -42,9 +29,6 @@ interface Term {
   readonly missing: readonly number[]
 }
 
-/** Tokens of a prompt that run at once; between such pieces a request can be aborted. */
-const prefillTokens = 512
-
 /** One text under way. */
 export class Sequence {
   /** `[vocabulary]`: the guided scores of the last `evaluate`, natural log, not normalised. */
@@ -53,21 +37,22 @@ export class Sequence {
   readonly terms: readonly Term[]
   /** The weights of the last `evaluate`, in the order of the terms. */
   readonly weights: Float64Array
+  /** What the models have read, and what they expect next. */
+  readonly runs: ModelRuns
   readonly promptIds: readonly number[]
   readonly #graph: OpenGraph
-  readonly #runs: readonly ModelRun[]
   #position = 0
   #isClosed = false
 
   private constructor(
     graph: OpenGraph,
     promptIds: readonly number[],
-    runs: readonly ModelRun[],
+    runs: ModelRuns,
     terms: readonly Term[],
   ) {
     this.#graph = graph
     this.promptIds = promptIds
-    this.#runs = runs
+    this.runs = runs
     this.terms = terms
     this.weights = new Float64Array(terms.length)
     this.scores = new Float32Array(graph.base.model.engine.vocabularySize)
@@ -79,35 +64,13 @@ export class Sequence {
     prompt: Prompt,
     weights: Readonly<Record<string, Weight>> = {},
   ): Sequence {
-    const runs = new Map<string, ModelRun>()
-    const engines: Engine[] = []
-    const runOf = ({ model, form }: OpenSource): ModelRun => {
-      const ids = encodePrompt(model.tokenizer, form, prompt)
-      if (!engines.includes(model.engine)) engines.push(model.engine)
-      const key = `${engines.indexOf(model.engine)}:${ids}`
-      const known = runs.get(key)
-      if (known !== undefined) return known
-      checkIds(ids, model.engine.vocabularySize, form.model)
-      checkLength(ids, model.engine, form.model)
-      const run: ModelRun = {
-        engine: model.engine,
-        has: model === graph.base.model
-          ? () => true
-          : (id) => model.tokenizer.token(id) !== undefined,
-        cache: model.engine.openCache(),
-        pending: ids,
-        logProbs: new Float32Array(0),
-      }
-      runs.set(key, run)
-      return run
-    }
+    const runs = new ModelRuns(graph.base, prompt)
     const opened: Term[] = []
     try {
-      const base = runOf(graph.base)
-      const promptIds = base.pending
+      const promptIds = runs.base.pending
       for (const term of graph.terms) {
         const termRuns = Object.fromEntries(
-          Object.entries(term.sources).map(([name, source]) => [name, runOf(source)]),
+          Object.entries(term.sources).map(([name, source]) => [name, runs.open(source)]),
         )
         const { tokenizer } = graph.base.model
         const plugin = term.definition.name
@@ -133,21 +96,12 @@ export class Sequence {
           missing: term.shared.missing,
         })
       }
-      return new Sequence(graph, promptIds, [...runs.values()], opened)
+      return new Sequence(graph, promptIds, runs, opened)
     } catch (error) {
-      for (const { cache } of runs.values()) cache.close()
+      runs.close()
       closeRewards(opened)
       throw error
     }
-  }
-
-  /** Tokens that can still be written before a model's context is full. */
-  get room(): number {
-    return this.#runs.reduce(
-      (least, { engine, cache, pending }) =>
-        Math.min(least, engine.contextLength - cache.length - pending.length + 1),
-      Infinity,
-    )
   }
 
   /** Tokens written. */
@@ -155,39 +109,11 @@ export class Sequence {
     return this.#position
   }
 
-  /** Runs all models up to the last token. */
-  async forward(signal?: AbortSignal): Promise<void> {
-    while (this.#runs.some(({ pending }) => pending.length > 0)) {
-      throwIfAborted(signal)
-      await this.#forwardOnce("last", prefillTokens)
-    }
-    throwIfAborted(signal)
-  }
-
-  /**
-   * Runs all models over tokens that are given, and gives what makes the distribution before each
-   * of them current. The text must have been run up to its last token.
-   */
-  async forwardAll(tokens: readonly number[]): Promise<(index: number) => void> {
-    const before = this.#runs.map(({ logProbs }) => logProbs)
-    for (const run of this.#runs) run.pending = tokens.filter(run.has)
-    await this.#forwardOnce("all", tokens.length)
-    const after = this.#runs.map(({ logProbs }) => logProbs)
-    return (index) => {
-      const read = tokens.slice(0, index)
-      this.#runs.forEach((run, i) => {
-        const size = run.engine.vocabularySize
-        const rows = read.filter(run.has).length
-        run.logProbs = rows === 0 ? before[i] : after[i].subarray((rows - 1) * size, rows * size)
-      })
-    }
-  }
-
   /** Mixes the rows of the last token into `scores`, with the weights of this step. */
   evaluate(maxTokens: number): void {
     const step = { position: this.#position, maxTokens }
     const { terms, weights, scores } = this
-    const base = this.#runs[0].logProbs
+    const base = this.runs.base.logProbs
     for (let i = 0; i < terms.length; i++) {
       const term = terms[i]
       weights[i] = weightAt(term, step)
@@ -241,7 +167,7 @@ export class Sequence {
 
   /** The base's log-probability of an id. */
   baseLogProb(id: number): number {
-    return this.#runs[0].logProbs[id]
+    return this.runs.base.logProbs[id]
   }
 
   /**
@@ -271,7 +197,7 @@ export class Sequence {
 
   /** Appends a token to the text; the models run it at the next `forward`. */
   accept(id: number): void {
-    for (const run of this.#runs) run.pending = run.has(id) ? [id] : []
+    this.runs.accept(id)
     this.advance(id)
   }
 
@@ -287,32 +213,8 @@ export class Sequence {
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    for (const { cache } of this.#runs) cache.close()
+    this.runs.close()
     closeRewards(this.terms)
-  }
-
-  async #forwardOnce(want: "last" | "all", most: number): Promise<void> {
-    const groups = new Map<Engine, ModelRun[]>()
-    for (const run of this.#runs) {
-      if (run.pending.length === 0) continue
-      const group = groups.get(run.engine)
-      if (group === undefined) groups.set(run.engine, [run])
-      else group.push(run)
-    }
-    // The base's engine blocks this thread while it runs: others must have been asked before.
-    const inOrder = [...groups].reverse()
-    await Promise.all(inOrder.map(async ([engine, runs]) => {
-      const rows = runs.map(({ cache, pending }) => ({
-        cache,
-        tokens: pending.length > most ? pending.slice(0, most) : pending,
-        want,
-      }))
-      const results = await engine.forward(rows)
-      runs.forEach((run, i) => {
-        run.logProbs = results[i]
-        run.pending = run.pending.slice(rows[i].tokens.length)
-      })
-    }))
   }
 }
 
@@ -341,13 +243,4 @@ function closeRewards(terms: readonly Term[]): void {
     }
   }
   if (errors.length > 0) throw errors[0]
-}
-
-function checkLength(ids: readonly number[], engine: Engine, model: string): void {
-  if (ids.length <= engine.contextLength) return
-  throw new GenArmError(
-    { _tag: "InvalidPrompt" },
-    `the prompt is ${ids.length} tokens long for ${model}, and its context holds ` +
-      `${engine.contextLength}: shorten it`,
-  )
 }

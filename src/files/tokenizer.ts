@@ -87,8 +87,8 @@ class FolderTokenizer implements Tokenizer {
 
   encode(text: string): number[] {
     const ids = this.#tokenizer.encode(text)
-    // Some tokenizers close a text with EOS; a prompt goes on.
-    while (ids.length > 0 && ids.at(-1) === this.eos) ids.pop()
+    // Some tokenizers close a text with EOS; a prompt goes on. A lone one is what begins a text.
+    while (ids.length > 1 && ids.at(-1) === this.eos) ids.pop()
     return ids
   }
 
