@@ -21,7 +21,7 @@ export interface EngineCache {
 export interface Row {
   /** Where its earlier tokens are. */
   readonly cache: EngineCache
-  /** At least one token id. */
+  /** At least one token id; not to be changed before the call has settled. */
   readonly tokens: ArrayLike<number>
   /** Log-probabilities after the last new token, or after each of them. */
   readonly want: "last" | "all"

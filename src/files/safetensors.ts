@@ -22,7 +22,8 @@ export interface TensorStore {
 
 /** One tensor of the header; `begin` and `end` are bytes from the end of the header. */
 interface TensorEntry {
-  readonly type: StoredType
+  /** As the header has it: files may hold tensors of other types that no model here needs. */
+  readonly type: unknown
   readonly shape: readonly number[]
   readonly begin: number
   readonly end: number
@@ -112,10 +113,15 @@ class SafetensorsFile implements TensorStore {
     await this.#file.close()
   }
 
-  #entry(name: string): TensorEntry {
+  #entry(name: string): TensorEntry & { readonly type: StoredType } {
     const entry = this.#entries.get(name)
     if (entry === undefined) throw invalid(this.#path, `has no tensor "${name}"`)
-    return entry
+    const { type, ...rest } = entry
+    if (isStoredType(type)) return { type, ...rest }
+    throw invalid(
+      this.#path,
+      `stores "${name}" as ${JSON.stringify(type)}: expected F32, F16 or BF16 weights`,
+    )
   }
 
   async #read(name: string, bytes: Uint8Array, position: number): Promise<void> {
@@ -178,13 +184,6 @@ function checkEntry(path: string, name: string, value: unknown, available: numbe
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
     throw invalid(path, `gives "${name}" no valid data_offsets: ${JSON.stringify(offsets)}`)
   }
-  if (typeof dtype !== "string" || !Object.hasOwn(bytesPerElement, dtype)) {
-    throw invalid(
-      path,
-      `stores "${name}" as ${JSON.stringify(dtype)}: expected F32, F16 or BF16 weights`,
-    )
-  }
-  const type = dtype as StoredType
   const [begin, end] = offsets
   if (begin > end || end > available) {
     throw invalid(
@@ -193,15 +192,20 @@ function checkEntry(path: string, name: string, value: unknown, available: numbe
         "the file is truncated or its header is wrong; fetch it again",
     )
   }
-  const expected = shape.reduce((product, n) => product * n, bytesPerElement[type])
+  if (!isStoredType(dtype)) return { type: dtype, shape, begin, end }
+  const expected = shape.reduce((product, n) => product * n, bytesPerElement[dtype])
   if (expected !== end - begin) {
     throw invalid(
       path,
-      `says that "${name}" is ${type} of shape [${shape}], ${expected} bytes, ` +
+      `says that "${name}" is ${dtype} of shape [${shape}], ${expected} bytes, ` +
         `but gives it ${end - begin} bytes`,
     )
   }
-  return { type, shape, begin, end }
+  return { type: dtype, shape, begin, end }
+}
+
+function isStoredType(type: unknown): type is StoredType {
+  return typeof type === "string" && Object.hasOwn(bytesPerElement, type)
 }
 
 function invalid(file: string, what: string, cause?: unknown): GenArmError {

@@ -194,6 +194,10 @@ const faults: readonly (readonly [what: string, bytes: Uint8Array, part: string]
   ["has a negative shape", one({ shape: [-2, -1] }), "no valid shape: [-2,-1]"],
   ["has a fractional shape", one({ shape: [1.5] }), "no valid shape"],
   ["has a number as a shape", one({ shape: 2 }), "no valid shape: 2"],
+]
+
+/** Types no model here is made of; the file may hold such tensors as long as none is asked for. */
+const foreignTypes: [string, Uint8Array, string][] = [
   [
     "stores I64",
     one({ dtype: "I64", shape: [1] }),
@@ -203,6 +207,46 @@ const faults: readonly (readonly [what: string, bytes: Uint8Array, part: string]
   ["stores what is no type", one({ dtype: "constructor" }), "expected F32, F16 or BF16"],
   ["names no type", one({ dtype: undefined }), "expected F32, F16 or BF16"],
 ]
+
+describe("a tensor of a foreign type", () => {
+  for (const [what, bytes, part] of foreignTypes) {
+    it(`is refused when it is asked for, where the file ${what}`, () =>
+      withFile(bytes, async (path) => {
+        const store = await openSafetensors(path)
+        try {
+          for (
+            const ask of [
+              () => Promise.resolve().then(() => store.shape("x")),
+              () => store.readInto("x", new Float32Array(8), 0),
+            ]
+          ) {
+            const error = await assertRejects(ask, GenArmError, part)
+            assertEquals(error.reason, { _tag: "InvalidModelFile", file: path })
+          }
+        } finally {
+          await store.close()
+        }
+      }))
+  }
+
+  it("does not stand in the way of the others", () =>
+    withFile(
+      safetensorsBytes({
+        ids: { dtype: "I64", shape: [1], data_offsets: [0, 8] },
+        x: { dtype: "F32", shape: [1], data_offsets: [8, 12] },
+      }, new Uint8Array(12)),
+      async (path) => {
+        const store = await openSafetensors(path)
+        try {
+          const value = Float32Array.of(7)
+          await store.readInto("x", value, 0)
+          assertEquals(value, Float32Array.of(0))
+        } finally {
+          await store.close()
+        }
+      },
+    ))
+})
 
 describe("a safetensors file is refused that", () => {
   for (const [what, bytes, part] of faults) {
