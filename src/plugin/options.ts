@@ -14,6 +14,24 @@ export function printPath(path: Path): string {
   )
 }
 
+type Validator<A> = ReturnType<typeof makeValidator<A>>
+
+/** One validator for each schema: making one takes longer than using it. */
+const validators = new WeakMap<object, Validator<unknown>>()
+
+function makeValidator<A>(schema: Schema.ConstraintDecoder<A>) {
+  const standard = Schema.toStandardSchemaV1(schema as Schema.Codec<A, unknown>, {
+    parseOptions: { errors: "all", onExcessProperty: "error" },
+  })
+  return standard["~standard"].validate
+}
+
+function validatorOf<A>(schema: Schema.ConstraintDecoder<A>): Validator<A> {
+  const known = validators.get(schema) ?? makeValidator(schema)
+  validators.set(schema, known as Validator<unknown>)
+  return known as Validator<A>
+}
+
 /**
  * Decodes `value`, defaults filled in. Throws with all problems in the message and the path of the
  * first in the reason; `path` is where the value itself stands.
@@ -24,10 +42,7 @@ export function decodeAt<A>(
   path: Path,
   tag: "InvalidGraph" | "InvalidOption",
 ): A {
-  const standard = Schema.toStandardSchemaV1(schema as Schema.Codec<A, unknown>, {
-    parseOptions: { errors: "all", onExcessProperty: "error" },
-  })
-  const result = standard["~standard"].validate(value)
+  const result = validatorOf(schema)(value)
   if (result instanceof Promise) throw new TypeError("internal: expected a synchronous schema")
   if (result.issues === undefined) return result.value
   const problems = result.issues.map((issue) => {
