@@ -1,6 +1,6 @@
 import { bareLoop } from "./_bare_loop.ts"
 import type { ChartedTable, Point } from "./_line_chart.ts"
-import { median } from "./_statistics.ts"
+import { median, spread } from "./_statistics.ts"
 import { openSubject, promptOf, threads } from "./_subject.ts"
 import { printTable } from "./_table.ts"
 import { interleave, timeText } from "./_timing.ts"
@@ -25,10 +25,13 @@ export async function contextLength({ quick }: { quick: boolean }): Promise<Char
         }, subject.inEngine),
     ]
   })
-  const times = await interleave(sides, quick ? 5 : 15)
+  const times = await interleave(sides, quick ? 7 : 21)
   const medians = times.map((texts) => median(texts.map(({ each }) => each.total)))
   const bare = lengths.map((_, i) => medians[2 * i])
   const guided = lengths.map((_, i) => medians[2 * i + 1])
+  const ratios = lengths.map((_, i) =>
+    times[2 * i + 1].map(({ each }, round) => each.total / times[2 * i][round].each.total)
+  )
   const points = (values: number[]) => lengths.map((length, i): Point => [length, values[i]])
   return {
     question: `How does the cost of a token grow with its context? (${size} weights)`,
@@ -39,13 +42,15 @@ export async function contextLength({ quick }: { quick: boolean }): Promise<Char
       (bare[i] / bare[0]).toFixed(2),
       guided[i].toFixed(3),
       (guided[i] / guided[0]).toFixed(2),
-      (guided[i] / bare[i]).toFixed(3),
+      spread(ratios[i], 3),
     ]),
     notes: [
       `Over ${
         tokens - 1
       } tokens after a prompt, the prompt's own time left out; two rows of random ` +
-      `float32 weights, ${threads} threads. Medians; all lengths and sides in turn.`,
+      `float32 weights, ${threads} threads.`,
+      "Medians, all lengths and sides in turn; guided / bare is that of neighbouring texts, with its " +
+      "quartiles.",
       "Caches are neither copied nor returned by the graph, so that what grows is attention alone.",
     ],
     chart: {

@@ -45,6 +45,8 @@ export async function memory({ quick }: { quick: boolean }): Promise<ChartedTabl
           ? "Garbage is collected before each sample."
           : "This runtime gave no way to collect garbage, so that what it has not freed yet counts."
       }`,
+      "Parts of a cache that no token has reached are counted as its bytes and not resident, so that " +
+      "growth may be negative. Bun counts array buffers, caches among them, in its heap.",
       "A guided text keeps an event for each token, and returns them.",
     ],
     chart: {
