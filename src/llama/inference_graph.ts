@@ -19,81 +19,80 @@
  * | `delta` | `[2 * layers, B, keyValueHeads, S, headSize]` | keys and values, layer by layer |
  */
 import { type EncodedModel, GraphBuilder, type Value } from "../onnx/graph_builder.ts"
+import { add } from "../onnx/operations/arithmetic.ts"
+import { lookup } from "../onnx/operations/lookup.ts"
+import { rmsNorm } from "../onnx/operations/normalise.ts"
+import { linear, matmul } from "../onnx/operations/products.ts"
+import { reshape } from "../onnx/operations/shapes.ts"
+import { type DynamicSize, type Size, Tape, type Tensor } from "../onnx/tape.ts"
 import type { LlamaConfig } from "./config.ts"
+import { forwardLayers, type Heads, type Norm, product, type Projection } from "./forward.ts"
 import { blockSize } from "./quantize.ts"
 import type { LayerWeights, LlamaWeights, Matrix } from "./weights.ts"
 
 /** Added to the scores of positions that must not be seen; finite, as WebGPU promises no infinity. */
 const hidden = -1e30
 
+/** A dynamic size that the graph can read. */
+type KnownSize = DynamicSize & { readonly value: Value }
+
 /** Writes the graph. */
 export function inferenceGraph(config: LlamaConfig, weights: LlamaWeights): EncodedModel {
   const { keyValueHeads, headSize, hiddenSize, vocabularySize } = config
   const g = new GraphBuilder()
-  const ids = g.input("input_ids", "int64", ["B", "S"])
+  const tape = new Tape(g)
+  const ids = tape.input("input_ids", "int64", [{ name: "B" }, { name: "S" }])
   const pastLengths = g.input("past_lengths", "int64", ["B"])
-  const wanted = g.input("wanted", "int64", ["N"])
-  const cos = g.input("rope_cos", "float32", ["P", headSize / 2])
-  const sin = g.input("rope_sin", "float32", ["P", headSize / 2])
+  const wanted = tape.input("wanted", "int64", [{ name: "N" }])
+  const cos = tape.input("rope_cos", "float32", [{ name: "P" }, headSize / 2])
+  const sin = tape.input("rope_sin", "float32", [{ name: "P" }, headSize / 2])
+  const cacheShape: Size[] = [{ name: "B" }, keyValueHeads, { name: "C" }, headSize]
   const past = config.slidingWindows.map((_, layer) => ({
-    key: g.input(`past_key.${layer}`, "float32", ["B", keyValueHeads, "C", headSize]),
-    value: g.input(`past_value.${layer}`, "float32", ["B", keyValueHeads, "C", headSize]),
+    keys: tape.input(`past_key.${layer}`, "float32", cacheShape),
+    values: tape.input(`past_value.${layer}`, "float32", cacheShape),
   }))
 
-  const batch = dimension(g, ids, 0)
-  const steps = dimension(g, ids, 1)
-  const capacity = dimension(g, past[0].key, 2)
-  const positions = newPositions(g, pastLengths, steps, dimension(g, cos, 0))
+  const batch = sizeOf(g, "B", ids.value, 0)
+  const steps = sizeOf(g, "S", ids.value, 1)
+  const capacity = sizeOf(g, "C", past[0].keys.value, 2)
+  const positions = newPositions(g, pastLengths, steps.value, sizeOf(g, "P", cos.value, 0).value)
   const biases = new Map<number | null, Value>()
   for (const window of new Set(config.slidingWindows)) {
     biases.set(window, attentionBias(g, config, { pastLengths, batch, steps, capacity, window }))
   }
 
-  const embedding = g.weight(
-    "embedding",
-    "float32",
-    [vocabularySize, hiddenSize],
-    weights.embedding,
-  )
-  const embedded = g.node("Gather", [embedding, ids])
-  let x = g.node("Reshape", [embedded, g.integers([-1, hiddenSize])]) // [B * S, hidden]
+  const embedding = tape.weight("embedding", [vocabularySize, hiddenSize], weights.embedding)
   const delta: Value[] = []
-  weights.layers.forEach((layer, index) => {
-    const name = `layer${index}`
-    const bias = biases.get(config.slidingWindows[index])!
-    const attended = attention(g, config, layer, {
-      name,
-      x: norm(g, x, `${name}.attention_norm`, layer.attentionNorm, config.normEpsilon),
-      past: past[index],
-      rope: { positions, cos, sin },
-      bias,
+  const vector = (name: string, values: Float32Array) => tape.weight(name, [values.length], values)
+  const last = forwardLayers(
+    config,
+    reshape(lookup(embedding, ids), [product(batch, steps), hiddenSize]),
+    {
       batch,
       steps,
-      capacity,
-    })
-    delta.push(attended.key, attended.value)
-    x = g.node("Add", [x, attended.output])
-    const normed = norm(
-      g,
-      x,
-      `${name}.feed_forward_norm`,
-      layer.feedForwardNorm,
-      config.normEpsilon,
-    )
-    x = g.node("Add", [x, feedForward(g, name, normed, layer)])
-  })
+      rotation: { positions: tape.tensor(positions, [batch, steps]), cos, sin },
+      project: (x, layer, part) => {
+        const [matrix, bias] = projection(weights.layers[layer], part)
+        return multiplyBy(x, `layer${layer}.${part}`, matrix, bias)
+      },
+      norm: (layer, part) => vector(`layer${layer}.${part}`, normOf(weights.layers[layer], part)),
+      attend: (layer, heads) => {
+        delta.push(heads.keys.value, heads.values.value)
+        const bias = tape.tensor(biases.get(config.slidingWindows[layer])!, [])
+        return attendWithCache(heads, { ...past[layer], bias, capacity, steps })
+      },
+    },
+  )
 
-  const last = norm(
-    g,
-    g.node("Gather", [x, wanted]),
-    "final_norm",
-    weights.finalNorm,
+  const normed = rmsNorm(
+    lookup(last, wanted),
+    vector("final_norm", weights.finalNorm),
     config.normEpsilon,
   )
   const logits = weights.head.values === weights.embedding
-    ? g.node("Gemm", [last, embedding], { transB: 1 })
-    : linear(g, last, "head", weights.head)
-  g.node("LogSoftmax", [logits], { axis: -1 }, "log_probs")
+    ? linear(normed, embedding)
+    : multiplyBy(normed, "head", weights.head)
+  g.node("LogSoftmax", [logits.value], { axis: -1 }, "log_probs")
   g.output("log_probs", "float32", ["N", vocabularySize])
   const stacked = delta.map((value) => g.node("Unsqueeze", [value, g.integers([0])]))
   g.node("Concat", stacked, { axis: 0 }, "delta")
@@ -101,105 +100,71 @@ export function inferenceGraph(config: LlamaConfig, weights: LlamaWeights): Enco
   return g.encode()
 }
 
-/** Grouped-query attention over the cache and the new tokens; `x` is `[B * S, hidden]`. */
-function attention(
-  g: GraphBuilder,
-  config: LlamaConfig,
-  layer: LayerWeights,
-  o: {
-    readonly name: string
-    readonly x: Value
-    readonly past: { readonly key: Value; readonly value: Value }
-    readonly rope: { readonly positions: Value; readonly cos: Value; readonly sin: Value }
-    readonly bias: Value
-    readonly batch: Value
-    readonly steps: Value
-    readonly capacity: Value
-  },
-): { readonly output: Value; readonly key: Value; readonly value: Value } {
-  const { heads, keyValueHeads, headSize } = config
-  const joined = linear(g, o.x, `${o.name}.qkv`, layer.queryKeyValue, layer.queryKeyValueBias)
-  const sizes = g.integers([heads, keyValueHeads, keyValueHeads].map((n) => n * headSize))
-  const [q, k, v] = g.nodes("Split", [joined, sizes], 3, { axis: -1 })
-  /** `[B * S, count * headSize]` to `[B, count, S, headSize]`. */
-  const split = (x: Value, count: number, headNorm?: (x: Value) => Value): Value => {
-    const shape = g.node("Concat", [o.batch, o.steps, g.integers([count, headSize])], { axis: 0 })
-    const separate = g.node("Reshape", [x, shape])
-    return g.node("Transpose", [headNorm?.(separate) ?? separate], { perm: [0, 2, 1, 3] })
+/** The matrix of a part of a layer, and its bias. */
+function projection(layer: LayerWeights, part: Projection): [Matrix, Float32Array | undefined] {
+  switch (part) {
+    case "queryKeyValue":
+      return [layer.queryKeyValue, layer.queryKeyValueBias]
+    case "output":
+      return [layer.output, layer.outputBias]
+    case "gateUp":
+      return [layer.gateUp, layer.gateUpBias]
+    case "down":
+      return [layer.down, layer.downBias]
   }
-  const normed = (part: string, values: Float32Array | undefined) =>
-    values && ((x: Value) => norm(g, x, `${o.name}.${part}`, values, config.normEpsilon))
-  const rotate = (x: Value) =>
-    g.node("com.microsoft:RotaryEmbedding", [x, o.rope.positions, o.rope.cos, o.rope.sin])
-  const queries = rotate(split(q, heads, normed("query_norm", layer.queryNorm)))
-  const key = rotate(split(k, keyValueHeads, normed("key_norm", layer.keyNorm)))
-  const value = split(v, keyValueHeads)
+}
 
-  // The query heads that share a key-value head become rows of one product: [B, KV, group * S, D].
-  const grouped = g.node("Reshape", [queries, g.integers([0, keyValueHeads, -1, headSize])])
-  const scaled = { alpha: { float: 1 / Math.sqrt(headSize) }, transB: 1 }
-  const onPast = g.node("com.microsoft:FusedMatMul", [grouped, o.past.key], scaled)
-  const onNew = g.node("com.microsoft:FusedMatMul", [grouped, key], scaled)
-  const scores = g.node("Add", [g.node("Concat", [onPast, onNew], { axis: -1 }), o.bias])
-  const shares = g.node("Softmax", [scores], { axis: -1 })
-  const sides = g.node("Concat", [o.capacity, o.steps], { axis: 0 })
-  const [pastShares, newShares] = g.nodes("Split", [shares, sides], 2, { axis: -1 })
-  const mixed = g.node("Add", [
-    g.node("MatMul", [pastShares, o.past.value]),
-    g.node("MatMul", [newShares, value]),
-  ])
-  const ungroup = g.node(
-    "Concat",
-    [o.batch, g.integers([heads]), o.steps, g.integers([headSize])],
-    {
-      axis: 0,
-    },
+function normOf(layer: LayerWeights, part: Norm): Float32Array {
+  const weight = layer[part]
+  if (weight === undefined) throw new TypeError(`internal: the model has no ${part}`)
+  return weight
+}
+
+/** Attention over the cache and the new tokens, without joining their keys and values. */
+function attendWithCache(
+  { queries, keys, values }: Heads,
+  past: {
+    readonly keys: Tensor
+    readonly values: Tensor
+    readonly bias: Tensor
+    readonly capacity: KnownSize
+    readonly steps: KnownSize
+  },
+): Tensor {
+  const { tape } = queries
+  const g = tape.graph
+  const scaled = { transposed: true, scale: 1 / Math.sqrt(keys.shape[3] as number) }
+  const scores = g.node("Concat", [
+    matmul(queries, past.keys, scaled).value,
+    matmul(queries, keys, scaled).value,
+  ], { axis: -1 })
+  const shares = g.node("Softmax", [g.node("Add", [scores, past.bias.value])], { axis: -1 })
+  const sides = g.node("Concat", [past.capacity.value, past.steps.value], { axis: 0 })
+  const [onPast, onNew] = g.nodes("Split", [shares, sides], 2, { axis: -1 })
+  const rows = queries.shape.slice(0, 3)
+  return add(
+    matmul(tape.tensor(onPast, [...rows, past.capacity]), past.values),
+    matmul(tape.tensor(onNew, [...rows, past.steps]), values),
   )
-  const perHead = g.node("Transpose", [g.node("Reshape", [mixed, ungroup])], { perm: [0, 2, 1, 3] })
-  const flat = g.node("Reshape", [perHead, g.integers([-1, heads * headSize])])
-  return { output: linear(g, flat, `${o.name}.output`, layer.output, layer.outputBias), key, value }
-}
-
-/** SwiGLU (arXiv 2002.05202). */
-function feedForward(g: GraphBuilder, name: string, x: Value, layer: LayerWeights): Value {
-  const joined = linear(g, x, `${name}.gate_up`, layer.gateUp, layer.gateUpBias)
-  const [gate, up] = g.nodes("Split", [joined], 2, { axis: -1, num_outputs: 2 })
-  const activated = g.node("Mul", [g.node("Mul", [gate, g.node("Sigmoid", [gate])]), up])
-  return linear(g, activated, `${name}.down`, layer.down, layer.downBias)
-}
-
-/** Root-mean-square norm over the last dimension (arXiv 1910.07467). */
-function norm(
-  g: GraphBuilder,
-  x: Value,
-  name: string,
-  weights: Float32Array,
-  epsilon: number,
-): Value {
-  const scale = g.weight(name, "float32", [weights.length], weights)
-  return g.node("SimplifiedLayerNormalization", [x, scale], {
-    axis: -1,
-    epsilon: { float: epsilon },
-  })
 }
 
 /** `x [T, columns]` times the transposed matrix, plus the bias. */
-function linear(
-  g: GraphBuilder,
-  x: Value,
+function multiplyBy(
+  x: Tensor,
   name: string,
   { rows, columns, values }: Matrix,
   bias?: Float32Array,
-): Value {
-  const biasName = bias && g.weight(`${name}.bias`, "float32", [rows], bias)
+): Tensor {
+  const { tape } = x
+  const g = tape.graph
+  const biases = bias && tape.weight(`${name}.bias`, [rows], bias)
   if (values instanceof Float32Array) {
-    const weight = g.weight(name, "float32", [rows, columns], values)
-    return g.node("Gemm", biasName ? [x, weight, biasName] : [x, weight], { transB: 1 })
+    return linear(x, tape.weight(name, [rows, columns], values), biases)
   }
   const blocks = Math.ceil(columns / blockSize)
   const shape = [rows, blocks, (blockSize * values.bits) / 8]
-  const product = g.node("com.microsoft:MatMulNBits", [
-    x,
+  const multiplied = g.node("com.microsoft:MatMulNBits", [
+    x.value,
     g.weight(name, "uint8", shape, values.codes),
     g.weight(`${name}.scales`, "float32", [rows, blocks], values.scales),
   ], {
@@ -210,12 +175,18 @@ function linear(
     // 4: activations are quantised to 8 bits too, per block; without it 8-bit weights are 10 times slower
     accuracy_level: 4,
   })
-  return biasName ? g.node("Add", [product, biasName]) : product
+  const result = tape.tensor(multiplied, [x.shape[0], rows])
+  return biases ? add(result, biases) : result
 }
 
-/** The size of one dimension, as a list of one number. */
-function dimension(g: GraphBuilder, x: Value, index: number): Value {
-  return g.node("Shape", [x], { start: index, end: index + 1 })
+/** The size of one dimension of a value, known when the graph runs. */
+function sizeOf(
+  g: GraphBuilder,
+  name: string,
+  x: Value,
+  index: number,
+): KnownSize {
+  return { name, value: g.node("Shape", [x], { start: index, end: index + 1 }) }
 }
 
 /** `0 .. count - 1`, where `count` is a list of one number. */
@@ -241,17 +212,17 @@ function attentionBias(
   config: LlamaConfig,
   o: {
     readonly pastLengths: Value
-    readonly batch: Value
-    readonly steps: Value
-    readonly capacity: Value
+    readonly batch: KnownSize
+    readonly steps: KnownSize
+    readonly capacity: KnownSize
     readonly window: number | null
   },
 ): Value {
   const unsqueeze = (x: Value, ...axes: number[]) => g.node("Unsqueeze", [x, g.integers(axes)])
   const lengths = unsqueeze(o.pastLengths, 1, 2, 3) // [B, 1, 1, 1]
-  const rows = unsqueeze(range(g, o.steps), 1) // [S, 1]
-  const slots = range(g, o.capacity) // [C]
-  const columns = range(g, o.steps) // [S]
+  const rows = unsqueeze(range(g, o.steps.value), 1) // [S, 1]
+  const slots = range(g, o.capacity.value) // [C]
+  const columns = range(g, o.steps.value) // [S]
   let seesPast = g.node("Less", [slots, lengths]) // [B, 1, 1, C]
   let seesNew = g.node("LessOrEqual", [columns, rows]) // [S, S]
   if (o.window !== null) {
@@ -262,8 +233,14 @@ function attentionBias(
   }
   const one = g.integers([1])
   const expand = (mask: Value, width: Value) =>
-    g.node("Expand", [mask, g.node("Concat", [o.batch, one, o.steps, width], { axis: 0 })])
-  const sees = g.node("Concat", [expand(seesPast, o.capacity), expand(seesNew, o.steps)], {
+    g.node("Expand", [
+      mask,
+      g.node("Concat", [o.batch.value, one, o.steps.value, width], { axis: 0 }),
+    ])
+  const sees = g.node("Concat", [
+    expand(seesPast, o.capacity.value),
+    expand(seesNew, o.steps.value),
+  ], {
     axis: -1,
   })
   const bias = g.node("Where", [sees, g.scalar(0), g.scalar(hidden)]) // [B, 1, S, C + S]
