@@ -41,6 +41,8 @@ import type { Pipeline } from "./src/decode/pipeline.ts"
 import { defineGraphWith } from "./src/graph/define_graph.ts"
 import type { Graph, GraphSpec } from "./src/graph/graph.ts"
 import { type OpenOptions, openPipelineWith } from "./src/open_pipeline.ts"
+import { type TrainingRun, type TrainOptions, trainWith } from "./src/train/train.ts"
+import type { TrainSpec } from "./src/train/train_spec.ts"
 
 /**
  * Checks what is to run and gives it as frozen plain data: `JSON.stringify` saves it, and
@@ -93,21 +95,65 @@ export function openPipeline(
   return openPipelineWith(builtins, graph, options)
 }
 
+/**
+ * Trains a model, or a low-rank adapter on one: `armPreference()` makes an autoregressive reward model
+ * from preferences (GenARM, arXiv 2410.08193), `nextToken()` a language model from texts, `dpo()` a
+ * policy. What comes out is a Hugging Face or PEFT folder that `arm({ model })`, `arm({ adapter })` and
+ * Python load. A training that was stopped goes on from its checkpoint, bit for bit.
+ *
+ * @throws {GenArmError} `InvalidOption` with a path for a wrong specification; `NoTrainingData` with a
+ * report where nothing is left to learn from; `TrainingDiverged` with step and figures;
+ * `CheckpointMismatch` where `out` holds the checkpoint of another training; `Aborted`; and the errors
+ * of model and data files.
+ *
+ * @example
+ * ```ts
+ * import { armPreference, train } from "genarm"
+ * import { assertEquals } from "@std/assert"
+ * import { mkdtemp } from "node:fs/promises"
+ * import { tmpdir } from "node:os"
+ * import { join } from "node:path"
+ *
+ * const run = await train({
+ *   base: "tests/fixtures/models/llama",
+ *   adapter: { rank: 2 },
+ *   objective: armPreference({ beta: 0.1 }),
+ *   data: [
+ *     { prompt: "The sky is", chosen: " blue.", rejected: " green." },
+ *     { prompt: "The grass is", chosen: " green.", rejected: " blue." },
+ *   ],
+ *   heldOut: 0,
+ *   out: await mkdtemp(join(tmpdir(), "arm-")),
+ *   steps: 2,
+ *   batch: 2,
+ * })
+ * assertEquals(run.steps, 2)
+ * ```
+ */
+export function train(spec: TrainSpec, options: TrainOptions = {}): Promise<TrainingRun> {
+  return trainWith(builtins, spec, options)
+}
+
 export {
   arm,
+  armPreference,
   contrast,
+  dpo,
   greedy,
   linear,
   live,
   logitBias,
+  nextToken,
   phases,
   prompted,
   sampling,
 } from "./plugins/mod.ts"
 export type {
   ArmOptions,
+  ArmPreferenceOptions,
   ContrastOptions,
   ContrastSide,
+  DpoOptions,
   LinearOptions,
   LiveWeight,
   LogitBiasOptions,
@@ -139,5 +185,13 @@ export type { Tokenizer } from "./src/files/tokenizer.ts"
 export { Runtime, RuntimeKey } from "./src/runtime/runtime.ts"
 export type { OpenModel, OpenRequest, RuntimeService } from "./src/runtime/runtime.ts"
 export { type TableModel, tableRuntime } from "./src/runtime/table_runtime.ts"
+export * from "./src/train/mod.ts"
+export * from "./src/evaluate/mod.ts"
+export {
+  lineChart,
+  type LineChartSpec,
+  type LineSeries,
+  type Point,
+} from "./src/show/line_chart.ts"
 export { paint, TokenHeat, tokenHeat } from "./src/show/token_heat.ts"
 export type { HeatOptions, MediaBundle } from "./src/show/token_heat.ts"

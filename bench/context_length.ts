@@ -1,5 +1,6 @@
 import { bareLoop } from "./_bare_loop.ts"
-import type { ChartedTable, Point } from "./_line_chart.ts"
+import type { Point } from "../src/show/line_chart.ts"
+import type { ChartedTable } from "./_charted_table.ts"
 import { median, spread } from "./_statistics.ts"
 import { openSubject, promptOf, threads } from "./_subject.ts"
 import { printTable } from "./_table.ts"
@@ -58,7 +59,8 @@ export async function contextLength({ quick }: { quick: boolean }): Promise<Char
       xLabel: "tokens of context",
       yLabel: "ms per token",
       logarithmic: true,
-      lines: [
+      fromZero: true,
+      series: [
         { name: "bare engine", points: points(bare) },
         { name: "guided", points: points(guided) },
       ],

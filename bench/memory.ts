@@ -2,7 +2,8 @@ import { execFile } from "node:child_process"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
-import type { ChartedTable, Point } from "./_line_chart.ts"
+import type { Point } from "../src/show/line_chart.ts"
+import type { ChartedTable } from "./_charted_table.ts"
 import { median } from "./_statistics.ts"
 import { type BenchTable, printTable } from "./_table.ts"
 import type { Sample, Workload } from "./_memory_child.ts"
@@ -12,7 +13,7 @@ export async function memory({ quick }: { quick: boolean }): Promise<ChartedTabl
   const long = { texts: 1, tokens: quick ? 800 : 5000 }
   const short = { texts: quick ? 40 : 200, tokens: 24 }
   const rows: BenchTable["rows"] = []
-  const lines: { name: string; points: Point[] }[] = []
+  const series: { name: string; points: Point[] }[] = []
   let collected = true
   for (const workload of [long, short]) {
     for (const side of ["bare", "guided"] as const) {
@@ -20,7 +21,7 @@ export async function memory({ quick }: { quick: boolean }): Promise<ChartedTabl
       collected &&= samples.every((sample) => sample.collected)
       rows.push(summarise({ ...workload, side }, samples))
       if (workload === long) {
-        lines.push({ name: side, points: samples.map((s) => [s.tokens, beyond(s)]) })
+        series.push({ name: side, points: samples.map((s) => [s.tokens, beyond(s)]) })
       }
     }
   }
@@ -53,7 +54,8 @@ export async function memory({ quick }: { quick: boolean }): Promise<ChartedTabl
       title: `Memory beyond the caches while one text of ${long.tokens} tokens is written`,
       xLabel: "tokens written",
       yLabel: "MB, resident less caches",
-      lines,
+      fromZero: true,
+      series,
     },
   }
 }

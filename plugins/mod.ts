@@ -1,5 +1,8 @@
 /** The plugins that come with the SDK, written against its public entries only. */
 import type { Plugins } from "genarm/plugin"
+import { armPreference } from "./objectives/arm_preference.ts"
+import { dpo } from "./objectives/dpo.ts"
+import { nextToken } from "./objectives/next_token.ts"
 import { arm } from "./rewards/arm.ts"
 import { contrast } from "./rewards/contrast.ts"
 import { logitBias } from "./rewards/logit_bias.ts"
@@ -9,6 +12,9 @@ import { sampling } from "./samplers/sampling.ts"
 import { linear } from "./schedules/linear.ts"
 import { phases } from "./schedules/phases.ts"
 
+export { armPreference, type ArmPreferenceOptions } from "./objectives/arm_preference.ts"
+export { dpo, type DpoOptions } from "./objectives/dpo.ts"
+export { nextToken } from "./objectives/next_token.ts"
 export { arm, type ArmOptions } from "./rewards/arm.ts"
 export { contrast, type ContrastOptions, type ContrastSide } from "./rewards/contrast.ts"
 export { logitBias, type LogitBiasOptions } from "./rewards/logit_bias.ts"
@@ -24,4 +30,5 @@ export const builtins: Plugins = {
   reward: [arm.definition, contrast.definition, logitBias.definition, prompted.definition],
   schedule: [linear.definition, phases.definition],
   sampler: [greedy.definition, sampling.definition],
+  objective: [armPreference.definition, dpo.definition, nextToken.definition],
 }

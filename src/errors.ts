@@ -21,6 +21,31 @@ export type GenArmReason =
   | { readonly _tag: "ModelNotFound"; readonly model: string }
   /** A file of a model is missing, truncated, lies about its contents or cannot be read. */
   | { readonly _tag: "InvalidModelFile"; readonly file: string }
+  /** A file of training data cannot be read, or holds something else; `field` is dotted. */
+  | {
+    readonly _tag: "InvalidDataFile"
+    readonly file: string
+    readonly line?: number
+    readonly field?: string
+  }
+  /** No example is left to train on; `report` says what became of them, as a `PreferenceReport`. */
+  | { readonly _tag: "NoTrainingData"; readonly report?: unknown }
+  /** The loss or its gradient is no number, or has grown far beyond where it began. */
+  | {
+    readonly _tag: "TrainingDiverged"
+    readonly step: number
+    readonly loss: number
+    readonly gradientNorm: number
+    readonly learningRate: number
+  }
+  /** A checkpoint belongs to another training; `differing` names what is not the same. */
+  | {
+    readonly _tag: "CheckpointMismatch"
+    readonly file: string
+    readonly differing: readonly string[]
+  }
+  /** A file could not be written: a full disk, a folder without permission ... */
+  | { readonly _tag: "WriteFailed"; readonly file: string }
   /** The files are sound, but describe a model that cannot be run. */
   | { readonly _tag: "UnsupportedModel"; readonly model: string }
   /** The base and the model of a reward term disagree about ids that they would share. */

@@ -2,10 +2,12 @@
 import { Schema } from "effect"
 import { defineReward, type RewardPlugin, type RewardSource } from "genarm/plugin"
 
-/** One side of a contrast: a model, a context for it, or both. */
+/** One side of a contrast: a model, an adapter on it, a context for it, or several of these. */
 export interface ContrastSide {
   /** The base model where absent. */
   readonly model?: string
+  /** A low-rank adapter on that model. */
+  readonly adapter?: string
   /** Text before the prompt. */
   readonly prefix?: string
 }
@@ -22,6 +24,7 @@ const side = Schema.Union([
   Schema.NonEmptyString,
   Schema.Struct({
     model: Schema.optionalKey(Schema.NonEmptyString),
+    adapter: Schema.optionalKey(Schema.NonEmptyString),
     prefix: Schema.optionalKey(Schema.NonEmptyString),
   }),
 ])

@@ -8,6 +8,8 @@ export interface PromptedOptions {
   readonly prefix: string
   /** The model; the base itself where absent, which then reads its weights once for both. */
   readonly model?: string
+  /** A low-rank adapter on that model. */
+  readonly adapter?: string
 }
 
 /**
@@ -32,6 +34,7 @@ export const prompted: RewardPlugin<PromptedOptions> = defineReward({
   options: Schema.Struct({
     prefix: Schema.NonEmptyString,
     model: Schema.optionalKey(Schema.NonEmptyString),
+    adapter: Schema.optionalKey(Schema.NonEmptyString),
   }),
   sources: (options) => ({ model: options }),
   open: () => ({

@@ -1,6 +1,6 @@
 /**
- * The model runs of one text: each different prompt of each engine in a cache of its own, stepped
- * together. Sources of several rewards that ask for the same run share it.
+ * The model runs of one text: each different prompt of each engine, and of each adapter in it, in a
+ * cache of its own, stepped together. Sources of several rewards that ask for the same run share it.
  */
 import { checkIds, type Engine, type EngineCache } from "../engine/engine.ts"
 import { GenArmError } from "../errors.ts"
@@ -8,7 +8,7 @@ import type { OpenSource } from "./open_graph.ts"
 import { encodePrompt } from "./prompt.ts"
 import type { Prompt } from "./types.ts"
 
-/** A prompt in the cache of one engine. */
+/** A prompt in the cache of one engine, which knows its adapter. */
 export interface ModelRun {
   readonly engine: Engine
   /** Whether the model has a token; what it lacks is left out of what it reads. */
@@ -45,20 +45,23 @@ export class ModelRuns {
   open({ model, form }: OpenSource): ModelRun {
     const { engine, tokenizer } = model
     const ids = encodePrompt(tokenizer, form, this.#prompt)
-    const known = this.#byPrompt.get(engine)?.get(String(ids))
+    const key = JSON.stringify([model.adapter, String(ids)])
+    const known = this.#byPrompt.get(engine)?.get(key)
     if (known !== undefined) return known
     checkIds(ids, engine.vocabularySize, form.model)
     checkLength(ids, engine, form.model)
     const run: ModelRun = {
       engine,
-      has: model === this.#base.model ? () => true : (id) => tokenizer.token(id) !== undefined,
-      cache: engine.openCache(),
+      has: engine === this.#base.model.engine
+        ? () => true
+        : (id) => tokenizer.token(id) !== undefined,
+      cache: engine.openCache(model.adapter),
       pending: ids,
       logProbs: new Float32Array(0),
     }
     this.#runs.push(run)
     const ofEngine = this.#byPrompt.get(engine) ?? new Map<string, ModelRun>()
-    this.#byPrompt.set(engine, ofEngine.set(String(ids), run))
+    this.#byPrompt.set(engine, ofEngine.set(key, run))
     return run
   }
 

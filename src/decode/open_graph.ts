@@ -54,22 +54,25 @@ export const openGraph: (
     for (const { sources } of terms) {
       for (const { ref } of Object.values(sources)) refs.set(modelKey(ref), ref)
     }
-    const companions = refs.size
+    const adapters = adaptersByWeights([...refs.values()])
+    const companions = adapters.size
+    const [first] = adapters.keys()
     const models = new Map<string, OpenModel>()
     for (const [key, ref] of refs) {
       const { threads, onProgress } = options
-      models.set(
-        key,
-        yield* runtime.open({
-          ref,
-          companions,
-          beside: models.size > 0,
-          ...threads !== undefined && {
-            threads: Math.max(1, Math.floor(threads / companions)),
-          },
-          ...onProgress && { onProgress },
-        }),
-      )
+      const beside = adapters.get(weightsKey(ref))!
+      const model = yield* runtime.open({
+        ref,
+        companions,
+        beside: weightsKey(ref) !== first,
+        ...beside.length > 0 && { adapters: beside },
+        ...threads !== undefined && {
+          threads: Math.max(1, Math.floor(threads / companions)),
+        },
+        ...onProgress && { onProgress },
+      })
+      yield* attempt(() => checkAdapted(ref, model, runtime.name))
+      models.set(key, model)
     }
 
     const base: OpenSource = {
@@ -118,21 +121,55 @@ function resolveTerms(graph: Graph, plugins: Plugins): ResolvedTerm[] {
   })
 }
 
-/** The model of a source: the base where it names none, and as the base holds it where it is the same. */
+/**
+ * The model of a source: the base where it names none, and as the base holds it where it is the same.
+ * The base's adapter goes with the base, not with its weights: a source that names the model gets it
+ * without.
+ */
 function refOf(source: RewardSource, base: ModelRef): ModelRef {
   const { model = base.model, revision, weights, adapter } = source
-  const inherited = model === base.model && revision === undefined ? base : { model }
+  const { adapter: adapterOfBase, ...baseWeights } = base
+  const inherited = model === base.model && revision === undefined ? baseWeights : { model }
+  const isBase = source.model === undefined && revision === undefined
+  const chosen = adapter ?? (isBase ? adapterOfBase : undefined)
   return {
     ...inherited,
     ...revision !== undefined && { revision },
     ...weights !== undefined && { weights },
-    ...adapter !== undefined && { adapter },
+    ...chosen !== undefined && { adapter: chosen },
   }
 }
 
 /** What makes two references the same loaded weights. */
-function modelKey({ model, revision, weights = "f32", adapter }: ModelRef): string {
-  return JSON.stringify([model, revision, weights, adapter])
+function weightsKey({ model, revision, weights = "f32" }: ModelRef): string {
+  return JSON.stringify([model, revision, weights])
+}
+
+/** What makes two references the same model. */
+function modelKey(ref: ModelRef): string {
+  return JSON.stringify([weightsKey(ref), ref.adapter])
+}
+
+/** All weights of a graph in order, with the adapters that are to run beside them. */
+function adaptersByWeights(refs: readonly ModelRef[]): Map<string, string[]> {
+  const adapters = new Map<string, string[]>()
+  for (const ref of refs) {
+    const key = weightsKey(ref)
+    const beside = adapters.get(key) ?? []
+    adapters.set(key, beside)
+    if (ref.adapter !== undefined) beside.push(ref.adapter)
+  }
+  return adapters
+}
+
+/** A runtime that knows no adapters must not run the model without. */
+function checkAdapted({ model, adapter }: ModelRef, opened: OpenModel, runtime: string): void {
+  if (adapter === undefined || opened.adapter !== undefined) return
+  throw new GenArmError(
+    { _tag: "UnsupportedModel", model },
+    `the runtime ${runtime} opened ${model} without the adapter "${adapter}": it has to support ` +
+      "adapters, or the graph to name a model with the adapter merged in",
+  )
 }
 
 /** Plain code whose only errors are `GenArmError`. */

@@ -1,5 +1,6 @@
 /** From a prompt to the token ids that one model reads. */
 import { GenArmError } from "../errors.ts"
+import { fillTemplate } from "../files/model_ref.ts"
 import type { ChatMessage, Tokenizer } from "../files/tokenizer.ts"
 import { printValue } from "../plugin/options.ts"
 import type { Prompt } from "./types.ts"
@@ -35,11 +36,7 @@ function encodeText(
   if (template === "chat") {
     return encodeChat(tokenizer, prefix, [{ role: "user", content: text }])
   }
-  const whole = template === undefined || template === "none"
-    ? text
-    // A function, as "$&" in the text is no pattern.
-    : template.replaceAll("{prompt}", () => text)
-  return tokenizer.encode((prefix ?? "") + whole)
+  return tokenizer.encode((prefix ?? "") + fillTemplate(template, text))
 }
 
 function encodeIds({ model, template, prefix }: PromptForm, ids: readonly number[]): number[] {

@@ -8,7 +8,14 @@ import type { LlamaConfig } from "../llama/config.ts"
 import { ropeTable } from "../llama/rope.ts"
 import { Batcher, type RowResult } from "./batcher.ts"
 import { checkRows, type OwnedRow } from "./check_rows.ts"
-import { closed, type Engine, type EngineCache, nonFinite, type Row } from "./engine.ts"
+import {
+  checkAdapter,
+  closed,
+  type Engine,
+  type EngineCache,
+  nonFinite,
+  type Row,
+} from "./engine.ts"
 import { KeyValueSlab, type SlabEntry } from "./key_value_slab.ts"
 import { OwnedCache } from "./owned_cache.ts"
 
@@ -18,8 +25,8 @@ class DeltaCache extends OwnedCache {
   readonly engine: DeltaEngine
   readonly entry: SlabEntry
 
-  constructor(engine: DeltaEngine, entry: SlabEntry) {
-    super()
+  constructor(engine: DeltaEngine, entry: SlabEntry, adapter: string | undefined) {
+    super(adapter)
     this.engine = engine
     this.entry = entry
   }
@@ -29,7 +36,7 @@ class DeltaCache extends OwnedCache {
   }
 
   protected copy(): EngineCache {
-    return this.engine.forkCache(this.entry)
+    return this.engine.forkCache(this)
   }
 
   protected cut(length: number): void {
@@ -46,6 +53,7 @@ export class DeltaEngine implements Engine {
   readonly name: string
   readonly vocabularySize: number
   readonly contextLength: number
+  readonly adapters: readonly string[]
   readonly slab: KeyValueSlab
   readonly #session: InferenceSession
   readonly #config: LlamaConfig
@@ -55,8 +63,15 @@ export class DeltaEngine implements Engine {
   #isRunning = false
   #closing: Promise<void> | undefined
 
-  constructor(name: string, session: InferenceSession, config: LlamaConfig) {
+  /** @param adapters Names of the adapters in the graph, in its order. */
+  constructor(
+    name: string,
+    session: InferenceSession,
+    config: LlamaConfig,
+    adapters: readonly string[] = [],
+  ) {
     this.name = name
+    this.adapters = adapters
     this.vocabularySize = config.vocabularySize
     this.contextLength = config.contextLength
     this.#session = session
@@ -72,15 +87,16 @@ export class DeltaEngine implements Engine {
     )
   }
 
-  openCache(): EngineCache {
+  openCache(adapter?: string): EngineCache {
     if (this.#closing) throw closed(this.name)
-    return new DeltaCache(this, this.slab.add())
+    checkAdapter(this, adapter)
+    return new DeltaCache(this, this.slab.add(), adapter)
   }
 
-  /** A second cache with the tokens of `entry`. */
-  forkCache(entry: SlabEntry): EngineCache {
+  /** A second cache with the tokens of another. */
+  forkCache({ entry, adapter }: DeltaCache): EngineCache {
     if (this.#closing) throw closed(this.name)
-    const cache = new DeltaCache(this, this.slab.add())
+    const cache = new DeltaCache(this, this.slab.add(), adapter)
     this.slab.copy(entry, cache.entry)
     return cache
   }
@@ -134,7 +150,7 @@ export class DeltaEngine implements Engine {
       const result = logProbs.subarray(offset, offset += size)
       // A log-softmax over anything that holds NaN is NaN throughout: one entry tells.
       for (let at = 0; at < size; at += this.vocabularySize) {
-        if (Number.isNaN(result[at])) return nonFinite(this.name)
+        if (Number.isNaN(result[at])) return nonFinite(this.name, row.cache.adapter)
       }
       if (!row.cache.isClosed) counts[row.cache.entry.slot - first] = row.tokens.length
       return result
@@ -146,16 +162,23 @@ export class DeltaEngine implements Engine {
   #feedRows(rows: readonly DeltaRow[], first: number, steps: number): void {
     const ids = new BigInt64Array(rows.length * steps)
     const lengths = new BigInt64Array(rows.length)
+    const adapters = new BigInt64Array(rows.length)
     const wanted: number[] = []
     for (const { cache, tokens, want } of rows) {
       const row = cache.entry.slot - first
       lengths[row] = BigInt(cache.length)
+      if (cache.adapter !== undefined) {
+        adapters[row] = BigInt(1 + this.adapters.indexOf(cache.adapter))
+      }
       for (let i = 0; i < tokens.length; i++) ids[row * steps + i] = BigInt(tokens[i])
       const end = row * steps + tokens.length
       for (let at = want === "all" ? row * steps : end - 1; at < end; at++) wanted.push(at)
     }
     this.#feeds.input_ids = new Tensor("int64", ids, [rows.length, steps])
     this.#feeds.past_lengths = new Tensor("int64", lengths, [rows.length])
+    if (this.adapters.length > 0) {
+      this.#feeds.adapters = new Tensor("int64", adapters, [rows.length])
+    }
     this.#feeds.wanted = new Tensor("int64", BigInt64Array.from(wanted, BigInt), [wanted.length])
   }
 

@@ -9,6 +9,8 @@ import { GenArmError } from "../errors.ts"
 export interface EngineCache {
   /** Tokens held. */
   readonly length: number
+  /** The low-rank adapter that its tokens were and will be run with; none where absent. */
+  readonly adapter?: string | undefined
   /** A second cache with the same tokens; the two go on separately. */
   fork(): EngineCache
   /** Forgets all tokens from position `length` on. */
@@ -27,7 +29,7 @@ export interface Row {
   readonly want: "last" | "all"
 }
 
-/** One loaded set of weights. */
+/** One loaded set of weights, with any number of low-rank adapters beside it. */
 export interface Engine {
   /** The model, for errors. */
   readonly name: string
@@ -35,8 +37,14 @@ export interface Engine {
   readonly vocabularySize: number
   /** Tokens a cache can hold. */
   readonly contextLength: number
-  /** Opens an empty cache. */
-  openCache(): EngineCache
+  /** The adapters that caches can be opened for; none where absent. */
+  readonly adapters?: readonly string[]
+  /**
+   * Opens an empty cache for the model itself, or for one of its `adapters`. What a cache holds
+   * depends on the adapter, so it keeps to that one, and so do its forks; rows of one call may have
+   * different ones.
+   */
+  openCache(adapter?: string): EngineCache
   /**
    * Runs the rows, appends their tokens to their caches and gives for each row natural-log
    * probabilities, `[vocabulary]` for `last` and `[tokens, vocabulary]` for `all`. The arrays
@@ -61,11 +69,24 @@ export function checkIds(ids: ArrayLike<number>, vocabularySize: number, model: 
   }
 }
 
+/** Refuses adapters that an engine does not hold. */
+export function checkAdapter({ name, adapters = [] }: Engine, adapter: string | undefined): void {
+  if (adapter === undefined || adapters.includes(adapter)) return
+  throw new GenArmError(
+    { _tag: "InvalidOption", path: ["adapter"] },
+    `${name} was opened ${
+      adapters.length === 0 ? "without adapters" : `with the adapters ${adapters.join(", ")}`
+    }, and a cache is asked for "${adapter}": open the model with it`,
+  )
+}
+
 /** The error of a distribution that holds NaN; the cause is in the weights or the cache. */
-export function nonFinite(name: string): GenArmError {
+export function nonFinite(name: string, adapter?: string): GenArmError {
   return new GenArmError(
     { _tag: "NonFiniteScores", term: name },
-    `${name} gave NaN instead of log-probabilities: its weights are damaged, or overflow`,
+    `${name}${
+      adapter === undefined ? "" : ` with the adapter ${adapter}`
+    } gave NaN instead of log-probabilities: its weights are damaged, or overflow`,
   )
 }
 

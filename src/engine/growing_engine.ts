@@ -9,7 +9,14 @@ import type { Json } from "../files/model_folder.ts"
 import { logSoftmaxInto } from "../math/log_softmax.ts"
 import { Batcher, type RowResult } from "./batcher.ts"
 import { checkRows, type OwnedRow } from "./check_rows.ts"
-import { closed, type Engine, type EngineCache, nonFinite, type Row } from "./engine.ts"
+import {
+  checkAdapter,
+  closed,
+  type Engine,
+  type EngineCache,
+  nonFinite,
+  type Row,
+} from "./engine.ts"
 import { OwnedCache } from "./owned_cache.ts"
 
 type GrowingRow = OwnedRow<GrowingCache>
@@ -31,7 +38,7 @@ class GrowingCache extends OwnedCache {
   }
 
   protected copy(): EngineCache {
-    return this.engine.openCache(this.past, this.length)
+    return this.engine.openWith(this.past, this.length)
   }
 
   protected cut(length: number): void {
@@ -126,8 +133,13 @@ export class GrowingEngine implements Engine {
     )
   }
 
-  /** Opens a cache, empty unless it is to hold what another does. */
-  openCache(past: Past = this.#empty, length = 0): EngineCache {
+  openCache(adapter?: string): EngineCache {
+    checkAdapter(this, adapter)
+    return this.openWith(this.#empty, 0)
+  }
+
+  /** Opens a cache that holds what another does. */
+  openWith(past: Past, length: number): EngineCache {
     if (this.#closing) throw closed(this.name)
     return new GrowingCache(this, past, length)
   }

@@ -9,9 +9,15 @@ import { closed, type Engine, type EngineCache } from "./engine.ts"
 export abstract class OwnedCache implements EngineCache {
   abstract readonly engine: Engine
   abstract readonly length: number
+  /** What the engine knows it by; none where undefined. */
+  readonly adapter: string | undefined
   isClosed = false
   /** Set while a call is queued or runs: its tokens are not part of `length` yet. */
   isRunning = false
+
+  constructor(adapter?: string) {
+    this.adapter = adapter
+  }
 
   fork(): EngineCache {
     this.#checkIdle()

@@ -7,17 +7,21 @@ import { Worker } from "node:worker_threads"
 import { aborted, GenArmError, throwIfAborted } from "../errors.ts"
 import { Batcher, type RowResult } from "./batcher.ts"
 import { checkRows, type OwnedRow } from "./check_rows.ts"
-import { closed, type Engine, type EngineCache, type Row } from "./engine.ts"
+import { checkAdapter, closed, type Engine, type EngineCache, type Row } from "./engine.ts"
 import { OwnedCache } from "./owned_cache.ts"
-import { type Reply, type Request, unpackError } from "./worker_protocol.ts"
+import { type EngineSizes, type Reply, type Request, unpackError } from "./worker_protocol.ts"
 
 class WorkerCache extends OwnedCache {
   readonly engine: WorkerEngine
   readonly number: number
   length: number
 
-  constructor(engine: WorkerEngine, number: number, length: number) {
-    super()
+  constructor(
+    engine: WorkerEngine,
+    number: number,
+    { length, adapter }: { readonly length: number; readonly adapter: string | undefined },
+  ) {
+    super(adapter)
     this.engine = engine
     this.number = number
     this.length = length
@@ -130,6 +134,7 @@ class WorkerEngine implements Engine {
   readonly name: string
   readonly vocabularySize: number
   readonly contextLength: number
+  readonly adapters: readonly string[]
   openCaches = 0
   readonly #link: WorkerLink
   readonly #batcher: Batcher<WorkerRow>
@@ -137,14 +142,11 @@ class WorkerEngine implements Engine {
   #caches = 0
   #closing: Promise<void> | undefined
 
-  constructor(
-    name: string,
-    link: WorkerLink,
-    sizes: { readonly vocabularySize: number; readonly contextLength: number },
-  ) {
+  constructor(name: string, link: WorkerLink, sizes: EngineSizes) {
     this.name = name
     this.vocabularySize = sizes.vocabularySize
     this.contextLength = sizes.contextLength
+    this.adapters = sizes.adapters
     this.#link = link
     this.#batcher = new Batcher((rows) => this.#run(rows), (rows) => this.openCaches > rows)
   }
@@ -153,16 +155,17 @@ class WorkerEngine implements Engine {
     this.#link.send(request)
   }
 
-  openCache(): EngineCache {
+  openCache(adapter?: string): EngineCache {
     if (this.#closing) throw closed(this.name)
-    const cache = new WorkerCache(this, this.#caches++, 0)
-    this.send({ kind: "open", cache: cache.number })
+    checkAdapter(this, adapter)
+    const cache = new WorkerCache(this, this.#caches++, { length: 0, adapter })
+    this.send({ kind: "open", cache: cache.number, adapter })
     return cache
   }
 
   forkCache(from: WorkerCache): EngineCache {
     if (this.#closing) throw closed(this.name)
-    const cache = new WorkerCache(this, this.#caches++, from.length)
+    const cache = new WorkerCache(this, this.#caches++, from)
     this.send({ kind: "fork", cache: cache.number, from: from.number })
     return cache
   }

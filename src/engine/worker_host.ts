@@ -21,13 +21,13 @@ export function serveEngine<Spec>(
             request.spec,
             (loaded, total) => reply({ kind: "progress", loaded, total }),
           )
-          const { vocabularySize, contextLength } = engine
-          return reply({ kind: "started", vocabularySize, contextLength })
+          const { vocabularySize, contextLength, adapters = [] } = engine
+          return reply({ kind: "started", vocabularySize, contextLength, adapters })
         } catch (error) {
           return reply({ kind: "failed", error: packError(error) })
         }
       case "open":
-        caches.set(request.cache, engine!.openCache())
+        caches.set(request.cache, engine!.openCache(request.adapter))
         return
       case "fork":
         caches.set(request.cache, caches.get(request.from)!.fork())

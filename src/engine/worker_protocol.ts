@@ -11,7 +11,7 @@ export interface RemoteRow {
 /** From the program to the worker, handled in this order one after the other. */
 export type Request<Spec> =
   | { readonly kind: "start"; readonly spec: Spec }
-  | { readonly kind: "open"; readonly cache: number }
+  | { readonly kind: "open"; readonly cache: number; readonly adapter?: string | undefined }
   | { readonly kind: "fork"; readonly cache: number; readonly from: number }
   | { readonly kind: "truncate"; readonly cache: number; readonly length: number }
   | { readonly kind: "free"; readonly cache: number }
@@ -25,11 +25,18 @@ export type Request<Spec> =
 
 /** From the worker to the program. */
 export type Reply =
-  | { readonly kind: "started"; readonly vocabularySize: number; readonly contextLength: number }
+  | ({ readonly kind: "started" } & EngineSizes)
   | { readonly kind: "progress"; readonly loaded: number; readonly total: number }
   | { readonly kind: "failed"; readonly error: RemoteError }
   | { readonly kind: "ran"; readonly errors: readonly (RemoteError | null)[] }
   | { readonly kind: "closed" }
+
+/** What the program knows of an engine in a worker. */
+export interface EngineSizes {
+  readonly vocabularySize: number
+  readonly contextLength: number
+  readonly adapters: readonly string[]
+}
 
 /** An error as plain data. */
 export interface RemoteError {

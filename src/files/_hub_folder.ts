@@ -3,6 +3,7 @@ import { readFile, rename, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { GenArmError, messageOf } from "../errors.ts"
 import { exists } from "./_hub_incomplete.ts"
+import { adapterFiles } from "./adapter_folder.ts"
 
 /** How the weights are to be run. */
 export type HubWeights = "f32" | "q8" | "q4"
@@ -27,6 +28,9 @@ export const ONNX: Readonly<Record<HubWeights, readonly string[]>> = {
   q4: ["onnx/model_q4.onnx"],
 }
 
+/** What makes a folder an adapter's; the weights come last here too. */
+export const ADAPTER: readonly string[] = [adapterFiles.config, adapterFiles.tensors]
+
 /** Remembers which optional files the hub does not have, so that nobody asks for them again. */
 const ABSENT = ".genarm-absent.json"
 
@@ -41,6 +45,12 @@ export async function holdsModel(folder: string, weights: HubWeights): Promise<b
   }
   for (const file of ONNX[weights]) if (await exists(join(folder, file))) return true
   return false
+}
+
+/** Whether the folder has all that is needed to open the adapter. */
+export async function holdsAdapter(folder: string): Promise<boolean> {
+  const found = await Promise.all(ADAPTER.map((file) => exists(join(folder, file))))
+  return found.every(Boolean)
 }
 
 /** The optional files that neither the folder nor, as far as is known, the hub has. */

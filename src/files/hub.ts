@@ -59,6 +59,23 @@ export async function fetchModelFolder(
   return place.folder
 }
 
+/** The folder of a low-rank adapter on this machine, complete; as `fetchModelFolder` in all else. */
+export async function fetchAdapterFolder(
+  reference: HubReference,
+  options: Omit<FetchOptions, "weights">,
+): Promise<string> {
+  throwIfAborted(options.signal)
+  const place = await hubPlace(reference)
+  for (const folder of [place.folder, place.local]) {
+    if (folder !== undefined && await layout.holdsAdapter(folder)) return folder
+  }
+  const fetch = fetcher(place, options)
+  for (const file of layout.ADAPTER) {
+    if (!await fetch(file)) throw lacks(place, [file], file)
+  }
+  return place.folder
+}
+
 async function fetchWeights(
   place: HubPlace,
   fetch: Fetch,

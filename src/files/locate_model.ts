@@ -1,10 +1,10 @@
-/** From the model string of a graph to a folder on disk. */
+/** From the model and adapter strings of a graph to folders on disk. */
 import { existsSync, statSync } from "node:fs"
 import { realpath } from "node:fs/promises"
 import { isAbsolute, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { GenArmError, messageOf } from "../errors.ts"
-import { fetchModelFolder, parseHubReference } from "./hub.ts"
+import { fetchAdapterFolder, fetchModelFolder, parseHubReference } from "./hub.ts"
 import type { OnProgress } from "./progress.ts"
 
 /**
@@ -33,19 +33,30 @@ export async function locateModel(
       `a revision belongs to a model of the hub, such as hub:org/name, and "${model}" is a folder`,
     )
   }
-  const path = model.startsWith("file:") ? pathOfUrl(model) : model
-  if (existsSync(path) && statSync(path).isDirectory()) return await realpath(path)
-  if (/^\.{0,2}[/\\]/.test(path) || isAbsolute(path)) {
-    throw new GenArmError(
-      { _tag: "ModelNotFound", model },
-      `there is no folder ${resolve(path)}: expected one with config.json, tokenizer.json and ` +
-        "model.safetensors",
-    )
+  return await folderOf(model, "config.json, tokenizer.json and model.safetensors", "model")
+}
+
+/** The folder of a low-rank adapter, named as a model is. */
+export async function locateAdapter(
+  adapter: string,
+  options: { readonly signal?: AbortSignal; readonly onProgress?: OnProgress } = {},
+): Promise<string> {
+  if (adapter.startsWith("hub:")) {
+    return await fetchAdapterFolder(parseHubReference(adapter), options)
   }
+  return await folderOf(adapter, "adapter_config.json and adapter_model.safetensors", "adapter")
+}
+
+async function folderOf(name: string, files: string, kind: "model" | "adapter"): Promise<string> {
+  const path = name.startsWith("file:") ? pathOfUrl(name) : name
+  if (existsSync(path) && statSync(path).isDirectory()) return await realpath(path)
+  const a = kind === "model" ? "a model" : "an adapter"
   throw new GenArmError(
-    { _tag: "ModelNotFound", model },
-    `"${model}" is not a folder here: name a folder as a path, such as "./${model}", or a model ` +
-      `of the hub as "hub:${model.includes("/") ? model : `org/${model}`}"`,
+    { _tag: "ModelNotFound", model: name },
+    /^\.{0,2}[/\\]/.test(path) || isAbsolute(path)
+      ? `there is no folder ${resolve(path)}: expected one with ${files}`
+      : `"${name}" is not a folder here: name a folder as a path, such as "./${name}", or ${a} of ` +
+        `the hub as "hub:${name.includes("/") ? name : `org/${name}`}"`,
   )
 }
 

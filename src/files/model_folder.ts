@@ -98,6 +98,8 @@ export async function openTensors(folder: string): Promise<TensorStore> {
   }
   return {
     bytes: [...shards.values()].reduce((sum, shard) => sum + shard.bytes, 0),
+    names: [...shardOf.keys()],
+    metadata: Object.assign({}, ...[...shards.values()].map((shard) => shard.metadata)),
     has: (name) => shardOf.has(name),
     shape: (name) => storeOf(name).shape(name),
     readInto: (name, target, offset) => storeOf(name).readInto(name, target, offset),

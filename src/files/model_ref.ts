@@ -8,11 +8,26 @@ export interface ModelRef {
   readonly revision?: string
   /** How weights are held: as they are in float32 (the default), or quantised at load. */
   readonly weights?: "f32" | "q8" | "q4"
-  /** A folder with a low-rank adapter to run on the model. */
+  /**
+   * A low-rank adapter to run on the model: a folder as PEFT writes it (`adapter_config.json` and
+   * `adapter_model.safetensors`), or one of the hub.
+   */
   readonly adapter?: string
   /**
    * How a text prompt is put to the model: `"none"` as it is, `"chat"` as a user's message through
    * the model's chat template, or a text in which `{prompt}` stands for the prompt.
    */
   readonly template?: string
+}
+
+/** Whether a text is one of the three forms of `ModelRef.template`. */
+export function isTemplate(template: string): boolean {
+  return template === "none" || template === "chat" || template.includes("{prompt}")
+}
+
+/** The text put to a model for a prompt, by `"none"` or a text with `{prompt}`. */
+export function fillTemplate(template: string | undefined, prompt: string): string {
+  if (template === undefined || template === "none") return prompt
+  // A function, as "$&" in the text is no pattern.
+  return template.replaceAll("{prompt}", () => prompt)
 }

@@ -16,6 +16,10 @@ export interface TensorStore {
   readInto(name: string, target: Float32Array, offset: number): Promise<number>
   /** Bytes of all tensors as stored. */
   readonly bytes: number
+  /** The names of all tensors. */
+  readonly names: readonly string[]
+  /** The texts that a file carries beside its tensors, by name. */
+  readonly metadata: Readonly<Record<string, string>>
   /** Closes the files. */
   close(): Promise<void>
 }
@@ -47,33 +51,38 @@ export async function openSafetensors(path: string): Promise<TensorStore> {
     throw invalid(path, `cannot be opened: ${messageOf(error)}`, error)
   }
   try {
-    const { entries, dataStart, bytes } = await readHeader(path, file)
-    return new SafetensorsFile(path, file, entries, dataStart, bytes)
+    return new SafetensorsFile(path, file, await readHeader(path, file))
   } catch (error) {
     await file.close()
     throw error
   }
 }
 
+/** What a header says, checked. */
+interface Header {
+  readonly entries: ReadonlyMap<string, TensorEntry>
+  readonly metadata: Readonly<Record<string, string>>
+  readonly dataStart: number
+  readonly bytes: number
+}
+
 class SafetensorsFile implements TensorStore {
   readonly bytes: number
+  readonly names: readonly string[]
+  readonly metadata: Readonly<Record<string, string>>
   readonly #path: string
   readonly #file: FileHandle
   readonly #entries: ReadonlyMap<string, TensorEntry>
   readonly #dataStart: number
 
-  constructor(
-    path: string,
-    file: FileHandle,
-    entries: ReadonlyMap<string, TensorEntry>,
-    dataStart: number,
-    bytes: number,
-  ) {
+  constructor(path: string, file: FileHandle, header: Header) {
     this.#path = path
     this.#file = file
-    this.#entries = entries
-    this.#dataStart = dataStart
-    this.bytes = bytes
+    this.#entries = header.entries
+    this.#dataStart = header.dataStart
+    this.bytes = header.bytes
+    this.names = [...header.entries.keys()]
+    this.metadata = header.metadata
   }
 
   has(name: string): boolean {
@@ -136,10 +145,7 @@ class SafetensorsFile implements TensorStore {
   }
 }
 
-async function readHeader(
-  path: string,
-  file: FileHandle,
-): Promise<{ entries: Map<string, TensorEntry>; dataStart: number; bytes: number }> {
+async function readHeader(path: string, file: FileHandle): Promise<Header> {
   const info = await file.stat()
   if (!info.isFile()) throw invalid(path, "is not a file")
   const { size } = info
@@ -165,14 +171,28 @@ async function readHeader(
   const dataStart = 8 + headerBytes.length
   const available = size - dataStart
   const entries = new Map<string, TensorEntry>()
+  let metadata: Record<string, string> = {}
   let bytes = 0
   for (const [name, value] of Object.entries(header)) {
-    if (name === "__metadata__") continue
+    if (name === "__metadata__") {
+      metadata = checkMetadata(path, value)
+      continue
+    }
     const entry = checkEntry(path, name, value, available)
     bytes += entry.end - entry.begin
     entries.set(name, entry)
   }
-  return { entries, dataStart, bytes }
+  return { entries, metadata, dataStart, bytes }
+}
+
+function checkMetadata(path: string, value: unknown): Record<string, string> {
+  const texts = typeof value === "object" && value !== null && !Array.isArray(value)
+    ? Object.entries(value)
+    : undefined
+  if (texts === undefined || !texts.every(([, text]) => typeof text === "string")) {
+    throw invalid(path, "has a __metadata__ that is not texts by name")
+  }
+  return Object.fromEntries(texts)
 }
 
 function checkEntry(path: string, name: string, value: unknown, available: number): TensorEntry {

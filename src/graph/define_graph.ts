@@ -1,20 +1,12 @@
 /** From what a program or a file says to a checked graph. */
 import { Schema } from "effect"
 import { GenArmError } from "../errors.ts"
-import { checkedNode, definition, isPluginNode, type PluginKind } from "../plugin/node.ts"
-import type { PluginDefinition, PluginNode } from "../plugin/node.ts"
+import { isTemplate, type ModelRef } from "../files/model_ref.ts"
+import { checkNode, type CheckTag as Tag } from "../plugin/check_node.ts"
+import { modelRefSchema } from "../plugin/model_ref_schema.ts"
 import { decodeAt, type Path, printPath, printValue } from "../plugin/options.ts"
-import { definitionOf, type Plugins } from "../plugin/registry.ts"
+import type { Plugins } from "../plugin/registry.ts"
 import { type Graph, type GraphSpec, makeGraph, type RewardTerm, type Weight } from "./graph.ts"
-import type { ModelRef } from "../files/model_ref.ts"
-
-const modelRefSchema = Schema.Struct({
-  model: Schema.NonEmptyString,
-  revision: Schema.optionalKey(Schema.NonEmptyString),
-  weights: Schema.optionalKey(Schema.Literals(["f32", "q8", "q4"])),
-  adapter: Schema.optionalKey(Schema.NonEmptyString),
-  template: Schema.optionalKey(Schema.String),
-})
 
 const specSchema = Schema.Struct({
   base: Schema.Union([Schema.NonEmptyString, modelRefSchema]),
@@ -28,12 +20,6 @@ const specSchema = Schema.Struct({
   )),
   sampler: Schema.optionalKey(Schema.Unknown),
   stop: Schema.optionalKey(Schema.Array(Schema.NonEmptyString)),
-})
-
-/** A node that comes as data. */
-const nodeSchema = Schema.Struct({
-  plugin: Schema.String,
-  options: Schema.optionalKey(Schema.Unknown),
 })
 
 /** Names of rewards stand in formulas: a letter, then letters, digits, `_` or `-`. */
@@ -73,9 +59,6 @@ export function defineGraphWith(plugins: Plugins, spec: GraphSpec): Graph {
   })
 }
 
-/** What is wrong: a graph, or the options of a request. */
-type Tag = "InvalidGraph" | "InvalidOption"
-
 /** Checks a weight: a finite number or a schedule. */
 export function checkWeight(
   plugins: Plugins,
@@ -88,48 +71,8 @@ export function checkWeight(
   throw invalid(path, `expected a finite weight, found ${weight}, at ${printPath(path)}`, tag)
 }
 
-function checkNode<Kind extends PluginKind>(
-  plugins: Plugins,
-  kind: Kind,
-  value: unknown,
-  path: Path,
-  tag: Tag = "InvalidGraph",
-): PluginNode<Kind> {
-  const node = fromFactory(value)
-  const expected = `expected a ${kind} plugin, such as ${examples[kind]}`
-  if (!isPluginNode(node)) {
-    throw invalid(path, `${expected}, found ${printValue(value)}, at ${printPath(path)}`, tag)
-  }
-  const found = definitionOf(plugins, kind, node)
-  if (found.kind !== kind) {
-    throw invalid(
-      path,
-      `${expected}, found the ${found.kind} plugin "${found.name}", at ${printPath(path)}`,
-      tag,
-    )
-  }
-  // A node built in code has been checked, and may carry more than its data (a live value).
-  if (node === value && node[definition] !== undefined) return node as PluginNode<Kind>
-  const { options } = decodeAt(nodeSchema, Object.fromEntries(Object.entries(node)), path, tag)
-  return checkedNode<Kind>(found as never, options, [...path, "options"], tag)
-}
-
-const examples: Record<PluginKind, string> = {
-  reward: "arm({ model })",
-  schedule: "linear({ from, to, tokens })",
-  sampler: "sampling({ temperature: 0.8 })",
-}
-
-/** A plugin that was not called stands for itself without options, which are yet to be checked. */
-function fromFactory(value: unknown): unknown {
-  if (typeof value !== "function" || !("definition" in value)) return value
-  const plugin = value.definition as PluginDefinition<PluginKind, unknown>
-  return { plugin: plugin.name, [definition]: plugin }
-}
-
 function checkTemplate(template: string | undefined, path: Path): void {
-  if (template === undefined || template === "none" || template === "chat") return
-  if (template.includes("{prompt}")) return
+  if (template === undefined || isTemplate(template)) return
   throw invalid(
     path,
     `expected the template "none", "chat" or a text with {prompt} in it, found ` +

@@ -12,6 +12,7 @@
  * | `wanted` | `[N]` | positions in the flattened `[B * S]` whose distribution is returned |
  * | `rope_cos`, `rope_sin` | `[P, headSize / 2]` | rotation of positions `0 .. P - 1` |
  * | `past_key.L`, `past_value.L` | `[B, keyValueHeads, C, headSize]` | cache with room for C tokens |
+ * | `adapters` | `[B]` | each row's adapter, counted from 1, 0 for none; only where there are some |
  *
  * | output | shape | |
  * |---|---|---|
@@ -25,6 +26,8 @@ import { rmsNorm } from "../onnx/operations/normalise.ts"
 import { linear, matmul } from "../onnx/operations/products.ts"
 import { reshape } from "../onnx/operations/shapes.ts"
 import { type DynamicSize, type Size, Tape, type Tensor } from "../onnx/tape.ts"
+import type { LlamaAdapter } from "./adapter.ts"
+import { type AdapterTables, adapterTables } from "./adapter_tables.ts"
 import type { LlamaConfig } from "./config.ts"
 import { forwardLayers, type Heads, type Norm, product, type Projection } from "./forward.ts"
 import { blockSize } from "./quantize.ts"
@@ -36,8 +39,12 @@ const hidden = -1e30
 /** A dynamic size that the graph can read. */
 type KnownSize = DynamicSize & { readonly value: Value }
 
-/** Writes the graph. */
-export function inferenceGraph(config: LlamaConfig, weights: LlamaWeights): EncodedModel {
+/** Writes the graph; adapters become rows beside the model's own. */
+export function inferenceGraph(
+  config: LlamaConfig,
+  weights: LlamaWeights,
+  adapters: readonly LlamaAdapter[] = [],
+): EncodedModel {
   const { keyValueHeads, headSize, hiddenSize, vocabularySize } = config
   const g = new GraphBuilder()
   const tape = new Tape(g)
@@ -47,6 +54,9 @@ export function inferenceGraph(config: LlamaConfig, weights: LlamaWeights): Enco
   const cos = tape.input("rope_cos", "float32", [{ name: "P" }, headSize / 2])
   const sin = tape.input("rope_sin", "float32", [{ name: "P" }, headSize / 2])
   const cacheShape: Size[] = [{ name: "B" }, keyValueHeads, { name: "C" }, headSize]
+  const chosen = adapters.length === 0
+    ? undefined
+    : tape.input("adapters", "int64", [{ name: "B" }])
   const past = config.slidingWindows.map((_, layer) => ({
     keys: tape.input(`past_key.${layer}`, "float32", cacheShape),
     values: tape.input(`past_value.${layer}`, "float32", cacheShape),
@@ -73,7 +83,11 @@ export function inferenceGraph(config: LlamaConfig, weights: LlamaWeights): Enco
       rotation: { positions: tape.tensor(positions, [batch, steps]), cos, sin },
       project: (x, layer, part) => {
         const [matrix, bias] = projection(weights.layers[layer], part)
-        return multiplyBy(x, `layer${layer}.${part}`, matrix, bias)
+        const name = `layer${layer}.${part}`
+        const result = multiplyBy(x, name, matrix, bias)
+        const tables = adapterTables(config, adapters, layer, part)
+        if (chosen === undefined || tables === undefined) return result
+        return add(result, adapted(x, name, tables, { chosen, batch, steps }))
       },
       norm: (layer, part) => vector(`layer${layer}.${part}`, normOf(weights.layers[layer], part)),
       attend: (layer, heads) => {
@@ -177,6 +191,24 @@ function multiplyBy(
   })
   const result = tape.tensor(multiplied, [x.shape[0], rows])
   return biases ? add(result, biases) : result
+}
+
+/** What each row's adapter adds to a product: `x [B * S, columns]` to `[B * S, rows]`. */
+function adapted(
+  x: Tensor,
+  name: string,
+  tables: AdapterTables,
+  o: { readonly chosen: Tensor; readonly batch: KnownSize; readonly steps: KnownSize },
+): Tensor {
+  const { rank, rows, columns } = tables
+  const entries = tables.a.length / (columns * rank)
+  const ofRows = (matrix: "a" | "b", ...shape: number[]) => {
+    const table = x.tape.weight(`${name}.adapters_${matrix}`, [entries, ...shape], tables[matrix])
+    return lookup(table, o.chosen)
+  }
+  const perRow = reshape(x, [o.batch, o.steps, columns])
+  const change = matmul(matmul(perRow, ofRows("a", columns, rank)), ofRows("b", rank, rows))
+  return reshape(change, [product(o.batch, o.steps), rows])
 }
 
 /** The size of one dimension of a value, known when the graph runs. */

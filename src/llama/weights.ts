@@ -1,11 +1,8 @@
-/**
- * The weights of a Llama, checked against the configuration and arranged for the graph: query, key
- * and value projections stacked into one matrix, and gate and up likewise, so that each layer runs
- * four matrix products instead of seven.
- */
+/** The weights of a Llama, checked against the configuration and arranged as `parameters.ts` says. */
 import { GenArmError, throwIfAborted } from "../errors.ts"
 import type { TensorStore } from "../files/safetensors.ts"
 import type { LlamaConfig } from "./config.ts"
+import { type ParameterGroup, parameterGroups, sizeOf } from "./parameters.ts"
 import { type BlockQuantized, quantizeBlocks } from "./quantize.ts"
 
 /** How matrices are held: float32, or quantised to 8 or 4 bits at load. */
@@ -58,106 +55,98 @@ export interface LlamaWeights {
 export async function readLlamaWeights(
   config: LlamaConfig,
   store: TensorStore,
-  options: {
-    readonly model: string
-    readonly precision: Precision
-    readonly signal?: AbortSignal
-    readonly onRead?: (bytes: number) => void
-  },
+  options: ReadOptions & { readonly precision: Precision },
 ): Promise<LlamaWeights> {
-  const { hiddenSize: hidden, intermediateSize: inner, headSize } = config
-  const queries = config.heads * headSize
-  const keys = config.keyValueHeads * headSize
+  const outer: Record<string, Float32Array> = {}
+  const layers = config.slidingWindows.map((): Record<string, Float32Array | Matrix> => ({}))
+  let head: Matrix | undefined
   let bytesRead = 0
-
-  /** Stacks tensors of `[rows, ...rest]` on top of each other. */
-  const read = async (
-    parts: readonly (readonly [name: string, rows: number])[],
-    rest: readonly number[],
-  ): Promise<Float32Array> => {
-    throwIfAborted(options.signal)
-    // Before anything is allocated: the sizes are only what config.json claims.
-    for (const [name, rows] of parts) checkShape(store, name, [rows, ...rest], options.model)
-    const width = rest.reduce((product, n) => product * n, 1)
-    const values = new Float32Array(parts.reduce((sum, [, rows]) => sum + rows, 0) * width)
-    let offset = 0
-    for (const [name, rows] of parts) {
-      bytesRead += await store.readInto(name, values, offset)
-      offset += rows * width
-    }
+  for (const group of parameterGroups(config)) {
+    const values = new Float32Array(checkedSize(group, store, options.model))
+    bytesRead += await readGroup(group, store, values, options)
     options.onRead?.(bytesRead)
-    return values
+    const isMatrix = group.columns !== undefined
+    if (group.layer !== undefined) {
+      layers[group.layer][group.key] = isMatrix ? toMatrix(values, group, options) : values
+    } else if (group.key === "head") head = toMatrix(values, group, options)
+    else outer[group.key] = values
   }
-  const vector = (name: string, size: number) => read([[name, size]], [])
-  const matrix = async (
-    parts: readonly (readonly [name: string, rows: number])[],
-    columns: number,
-  ): Promise<Matrix> => {
-    const names = parts.map(([name]) => name)
-    return toMatrix(await read(parts, [columns]), columns, names, options)
-  }
-
-  const embedding = await read([["model.embed_tokens.weight", config.vocabularySize]], [hidden])
-  const layers: LayerWeights[] = []
-  for (let layer = 0; layer < config.layers; layer++) {
-    const attention = `model.layers.${layer}.self_attn`
-    const feedForward = `model.layers.${layer}.mlp`
-    const projections = [
-      [`${attention}.q_proj`, queries],
-      [`${attention}.k_proj`, keys],
-      [`${attention}.v_proj`, keys],
-    ] as const
-    const gates = [[`${feedForward}.gate_proj`, inner], [`${feedForward}.up_proj`, inner]] as const
-    const weights = (parts: readonly (readonly [string, number])[]) =>
-      parts.map(([name, rows]) => [`${name}.weight`, rows] as const)
-    const biases = (parts: readonly (readonly [string, number])[]) =>
-      read(parts.map(([name, rows]) => [`${name}.bias`, rows] as const), [])
-    layers.push({
-      attentionNorm: await vector(`model.layers.${layer}.input_layernorm.weight`, hidden),
-      queryKeyValue: await matrix(weights(projections), hidden),
-      ...config.queryKeyValueBias && { queryKeyValueBias: await biases(projections) },
-      ...config.queryKeyNorm && {
-        queryNorm: await vector(`${attention}.q_norm.weight`, headSize),
-        keyNorm: await vector(`${attention}.k_norm.weight`, headSize),
-      },
-      output: await matrix([[`${attention}.o_proj.weight`, hidden]], queries),
-      ...config.outputBias && { outputBias: await vector(`${attention}.o_proj.bias`, hidden) },
-      feedForwardNorm: await vector(
-        `model.layers.${layer}.post_attention_layernorm.weight`,
-        hidden,
-      ),
-      gateUp: await matrix(weights(gates), hidden),
-      ...config.feedForwardBias && { gateUpBias: await biases(gates) },
-      down: await matrix([[`${feedForward}.down_proj.weight`, hidden]], inner),
-      ...config.feedForwardBias && {
-        downBias: await vector(`${feedForward}.down_proj.bias`, hidden),
-      },
-    })
-  }
+  const tied = parameterGroups(config)[0]
   return {
-    embedding,
-    layers,
-    finalNorm: await vector("model.norm.weight", hidden),
-    head: config.tiedHead
-      ? toMatrix(embedding, hidden, ["model.embed_tokens.weight"], options)
-      : await matrix([["lm_head.weight", config.vocabularySize]], hidden),
+    embedding: outer.embedding,
+    layers: layers as unknown as LayerWeights[],
+    finalNorm: outer.finalNorm,
+    head: head ?? toMatrix(outer.embedding, tied, options),
   }
+}
+
+/** What reading needs besides the place of the weights. */
+export interface ReadOptions {
+  /** Names the model in errors. */
+  readonly model: string
+  readonly signal?: AbortSignal
+  readonly onRead?: (bytes: number) => void
+}
+
+/** Reads all weights as float32 into one array, group after group, as training holds them. */
+export async function readParameters(
+  config: LlamaConfig,
+  store: TensorStore,
+  options: ReadOptions,
+): Promise<Float32Array<ArrayBuffer>> {
+  const groups = parameterGroups(config)
+  const sizes = groups.map((group) => checkedSize(group, store, options.model))
+  const all = new Float32Array(sizes.reduce((sum, size) => sum + size, 0))
+  let offset = 0
+  let bytesRead = 0
+  for (const [i, group] of groups.entries()) {
+    const values = all.subarray(offset, offset += sizes[i])
+    bytesRead += await readGroup(group, store, values, options)
+    options.onRead?.(bytesRead)
+  }
+  return all
+}
+
+/** Reads the tensors of a group one after the other; gives the bytes read. */
+async function readGroup(
+  { parts, columns = 1 }: ParameterGroup,
+  store: TensorStore,
+  values: Float32Array,
+  { signal }: ReadOptions,
+): Promise<number> {
+  let bytes = 0
+  let offset = 0
+  for (const { name, rows } of parts) {
+    throwIfAborted(signal)
+    bytes += await store.readInto(name, values, offset)
+    offset += rows * columns
+  }
+  return bytes
+}
+
+/** The numbers of a group, known to be in the files: the sizes are only what config.json claims. */
+function checkedSize(group: ParameterGroup, store: TensorStore, model: string): number {
+  for (const { name, rows } of group.parts) {
+    const shape = group.columns === undefined ? [rows] : [rows, group.columns]
+    checkShape(store, name, shape, model)
+  }
+  return sizeOf(group)
 }
 
 function toMatrix(
   values: Float32Array,
-  columns: number,
-  names: readonly string[],
+  { parts, rows, columns = 1 }: ParameterGroup,
   { model, precision }: { readonly model: string; readonly precision: Precision },
 ): Matrix {
-  const rows = values.length / columns
   if (precision === "f32") return { rows, columns, values }
   const quantized = quantizeBlocks(values, rows, columns, precision === "q4" ? 4 : 8)
   // Quantised products round their input to 8 bits, and so would lose a NaN instead of passing it on.
   if (!quantized.scales.every(Number.isFinite)) {
     throw new GenArmError(
       { _tag: "InvalidModelFile", file: model },
-      `${model}: expected numbers to quantise to ${precision} in ${names.join(", ")}, found NaN ` +
+      `${model}: expected numbers to quantise to ${precision} in ${
+        parts.map(({ name }) => name).join(", ")
+      }, found NaN ` +
         "or infinity: the weights are damaged",
     )
   }

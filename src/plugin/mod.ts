@@ -1,8 +1,20 @@
 /**
- * Writing plugins: rewards, schedules and samplers as object literals.
+ * Writing plugins: rewards, schedules, samplers and training objectives as object literals.
  *
  * @module
  */
+export { defineObjective } from "./objective.ts"
+export type {
+  ObjectiveDefinition,
+  ObjectiveLoss,
+  ObjectivePlugin,
+  ObjectiveRows,
+  PairBatch,
+  PairObjective,
+  PairRows,
+  TextBatch,
+  TextObjective,
+} from "./objective.ts"
 export { defineReward } from "./reward.ts"
 export type {
   RewardDefinition,

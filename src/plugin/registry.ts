@@ -2,6 +2,7 @@
 import { Context } from "effect"
 import { GenArmError } from "../errors.ts"
 import { definition, type PluginDefinition, type PluginKind } from "./node.ts"
+import type { ObjectiveDefinition } from "./objective.ts"
 import type { RewardDefinition } from "./reward.ts"
 import type { SamplerDefinition } from "./sampler.ts"
 import type { ScheduleDefinition } from "./schedule.ts"
@@ -14,6 +15,8 @@ export interface Plugins {
   readonly schedule: readonly ScheduleDefinition[]
   /** Samplers. */
   readonly sampler: readonly SamplerDefinition[]
+  /** Training objectives. */
+  readonly objective: readonly ObjectiveDefinition[]
 }
 
 /** The definition type of a kind. */
@@ -21,7 +24,7 @@ export type DefinitionOf<Kind extends PluginKind> = Plugins[Kind][number]
 
 /** The plugins that graphs may name: none, until an entry or a program provides some. */
 export const Registry: Context.Reference<Plugins> = Context.Reference<Plugins>("genarm/Registry", {
-  defaultValue: () => ({ reward: [], schedule: [], sampler: [] }),
+  defaultValue: () => ({ reward: [], schedule: [], sampler: [], objective: [] }),
 })
 
 /** The definition that a node carries or names. */

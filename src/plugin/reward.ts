@@ -7,13 +7,13 @@ import { type NoOptions, type PluginDefinition, type PluginFactory, pluginFactor
  * the engine, however many rewards ask for it.
  */
 export interface RewardSource {
-  /** A model as in a graph; the base model where absent. */
+  /** A model as in a graph; the base model where absent, with its adapter unless another is named. */
   readonly model?: string
   /** A branch, tag or commit of a hub model. */
   readonly revision?: string
   /** How its weights are held; as the base's where it is the same model. */
   readonly weights?: "f32" | "q8" | "q4"
-  /** A folder with a low-rank adapter to run on the model. */
+  /** A low-rank adapter to run on the model, as a folder or a name of the hub. */
   readonly adapter?: string
   /** How the prompt is put to this source; the term's template where absent. */
   readonly template?: string

@@ -4,7 +4,7 @@ import { availableParallelism } from "node:os"
 import type { Engine } from "../engine/engine.ts"
 import { openWorkerEngine } from "../engine/worker_engine.ts"
 import { GenArmError, messageOf, throwIfAborted } from "../errors.ts"
-import { locateModel } from "../files/locate_model.ts"
+import { locateAdapter, locateModel } from "../files/locate_model.ts"
 import { openModelFolder } from "../files/model_folder.ts"
 import { openTokenizer, type Tokenizer } from "../files/tokenizer.ts"
 import { type Device, type EngineSpec, openEngine } from "./open_engine.ts"
@@ -44,12 +44,10 @@ function onnxRuntime(device: Device): Layer.Layer<Runtime> {
         open: (request) =>
           Effect.gen(function* () {
             const { ref, threads, onProgress } = request
-            const folder = yield* attempt((signal) => {
-              refuseAdapter(request)
-              return locateModel(ref, { signal, ...onProgress && { onProgress } })
-            })
+            const { folder, adapters } = yield* attempt((signal) => locate(request, signal))
+            const held = [...new Set(adapters.values())].sort()
             const precision = ref.weights ?? "f32"
-            const key = JSON.stringify([folder, precision, threads ?? "shared"])
+            const key = JSON.stringify([folder, precision, threads ?? "shared", ...held])
             const beside = request.beside === true
             requests.set(key, {
               spec: {
@@ -57,25 +55,34 @@ function onnxRuntime(device: Device): Layer.Layer<Runtime> {
                 folder,
                 precision,
                 device,
+                adapters: held,
                 threads: threads ??
                   Math.max(1, Math.floor(availableParallelism() / (request.companions ?? 1))),
               },
               beside: beside && device === "cpu",
               ...onProgress && { onProgress },
             })
-            return yield* RcMap.get(models, key)
+            const model = yield* RcMap.get(models, key)
+            if (ref.adapter === undefined) return model
+            return { ...model, adapter: adapters.get(ref.adapter)! }
           }),
       })
     }),
   )
 }
 
-function refuseAdapter({ ref }: OpenRequest): void {
-  if (ref.adapter === undefined) return
-  throw new GenArmError(
-    { _tag: "UnsupportedModel", model: ref.model },
-    `adapters are not supported yet: name a model whose weights have "${ref.adapter}" merged in`,
-  )
+/** The folder of the model, and those of all adapters by their names in the request. */
+async function locate(
+  { ref, adapters = [], onProgress }: OpenRequest,
+  signal: AbortSignal,
+): Promise<{ readonly folder: string; readonly adapters: ReadonlyMap<string, string> }> {
+  const options = { signal, ...onProgress && { onProgress } }
+  const folder = await locateModel(ref, options)
+  const found = new Map<string, string>()
+  for (const adapter of ref.adapter === undefined ? adapters : [ref.adapter, ...adapters]) {
+    found.set(adapter, await locateAdapter(adapter, options))
+  }
+  return { folder, adapters: found }
 }
 
 /** Plain asynchronous code as an effect whose errors are all `GenArmError`. */

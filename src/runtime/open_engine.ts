@@ -9,6 +9,7 @@ import type { Engine } from "../engine/engine.ts"
 import { GrowingEngine } from "../engine/growing_engine.ts"
 import { GenArmError, messageOf, throwIfAborted } from "../errors.ts"
 import { type ModelFolder, openModelFolder, openTensors } from "../files/model_folder.ts"
+import { type LlamaAdapter, readAdapter } from "../llama/adapter.ts"
 import { isLlamaFamily, readLlamaConfig } from "../llama/config.ts"
 import { inferenceGraph } from "../llama/inference_graph.ts"
 import { type Precision, readLlamaWeights } from "../llama/weights.ts"
@@ -24,6 +25,8 @@ export interface EngineSpec {
   readonly precision: Precision
   readonly device: Device
   readonly threads: number
+  /** Folders of low-rank adapters to hold beside the weights; the engine knows them by these. */
+  readonly adapters?: readonly string[]
 }
 
 /** Opens the engine; `onRead` hears bytes of weights read so far and in all. */
@@ -37,6 +40,15 @@ export async function openEngine(
   const folder = await openModelFolder(spec.folder)
   if (folder.hasTensors && (isLlamaFamily(folder.config) || folder.exports.length === 0)) {
     return await openTensorEngine(spec, folder, options)
+  }
+  if (spec.adapters !== undefined && spec.adapters.length > 0) {
+    throw new GenArmError(
+      { _tag: "UnsupportedModel", model: spec.name },
+      `${spec.name} is a ready export, and takes no adapter such as ${
+        spec.adapters[0]
+      }: expected ` +
+        "model.safetensors of a Llama-family model, or a model with the adapter merged in",
+    )
   }
   const file = join(folder.path, exportOf(spec, folder))
   throwIfAborted(options.signal)
@@ -63,20 +75,25 @@ async function openTensorEngine(
   const config = readLlamaConfig(folder.config, spec.name)
   const store = await openTensors(folder.path)
   const { onRead, signal } = options
+  const { name, adapters = [] } = spec
   try {
+    const opened: LlamaAdapter[] = []
+    for (const adapter of adapters) {
+      opened.push(await readAdapter(adapter, config, { model: name, ...signal && { signal } }))
+    }
     const weights = await readLlamaWeights(config, store, {
-      model: spec.name,
+      model: name,
       precision: spec.precision,
       ...signal && { signal },
       ...onRead && { onRead: (bytes) => onRead(bytes, store.bytes) },
     })
-    const { model, externalData } = inferenceGraph(config, weights)
+    const { model, externalData } = inferenceGraph(config, weights, opened)
     throwIfAborted(signal)
     const session = await createSession(
       spec,
       () => InferenceSession.create(model, { ...sessionOptions(spec), externalData }),
     )
-    return new DeltaEngine(spec.name, session, config)
+    return new DeltaEngine(name, session, config, adapters)
   } finally {
     await store.close()
   }

@@ -13,6 +13,11 @@ import type { Tokenizer } from "../files/tokenizer.ts"
 export interface OpenRequest {
   /** Which weights, and how. */
   readonly ref: ModelRef
+  /**
+   * Adapters that the program runs on the same weights, `ref.adapter` among them or not: all are
+   * rows of one engine. Requests for one engine must name the same ones.
+   */
+  readonly adapters?: readonly string[]
   /** CPU threads for this model; the machine is divided among the program's models where absent. */
   readonly threads?: number
   /** Models that step at the same time as this one, itself included; 1 where absent. */
@@ -31,6 +36,8 @@ export interface OpenModel {
   readonly tokenizer: Tokenizer
   /** Ids that end a text. */
   readonly eos: readonly number[]
+  /** What the engine calls the adapter of the request, for `openCache`; absent where it has none. */
+  readonly adapter?: string
 }
 
 /** What a runtime does. */
@@ -38,8 +45,8 @@ export interface RuntimeService {
   /** Shown in errors: `cpu`, `webgpu`, `table` ... */
   readonly name: string
   /**
-   * Opens a model, or shares one that is open already with the same weights, precision and
-   * threads. It is released when the last scope that opened it closes.
+   * Opens a model, or shares one that is open already with the same weights, precision, adapters
+   * and threads. It is released when the last scope that opened it closes.
    */
   readonly open: (request: OpenRequest) => Effect.Effect<OpenModel, GenArmError, Scope.Scope>
 }

@@ -5,7 +5,14 @@
 import { Effect, Layer } from "effect"
 import { Batcher, type RowResult } from "../engine/batcher.ts"
 import { checkRows, type OwnedRow } from "../engine/check_rows.ts"
-import { closed, type Engine, type EngineCache, nonFinite, type Row } from "../engine/engine.ts"
+import {
+  checkAdapter,
+  closed,
+  type Engine,
+  type EngineCache,
+  nonFinite,
+  type Row,
+} from "../engine/engine.ts"
 import { OwnedCache } from "../engine/owned_cache.ts"
 import { GenArmError, messageOf } from "../errors.ts"
 import type { ChatMessage, Tokenizer } from "../files/tokenizer.ts"
@@ -50,7 +57,17 @@ export function tableRuntime(models: Readonly<Record<string, TableModel>>): Laye
     const opened = new Map<string, OpenModel>()
     return Runtime.of({
       name: "table",
-      open: ({ ref }) => {
+      open: ({ ref, adapters = [] }) => {
+        const adapter = ref.adapter ?? adapters[0]
+        if (adapter !== undefined) {
+          return Effect.fail(
+            new GenArmError(
+              { _tag: "UnsupportedModel", model: ref.model },
+              `"${ref.model}" is written down, and takes no adapter such as "${adapter}": write a ` +
+                "model with its probabilities instead",
+            ),
+          )
+        }
         const known = opened.get(ref.model)
         if (known !== undefined) return Effect.succeed(known)
         if (!Object.hasOwn(models, ref.model)) {
@@ -92,7 +109,7 @@ class TableCache extends OwnedCache {
   }
 
   protected copy(): EngineCache {
-    return this.engine.openCache([...this.ids])
+    return this.engine.openWith([...this.ids])
   }
 
   protected cut(length: number): void {
@@ -125,8 +142,13 @@ export class TableEngine implements Engine {
     this.#batcher = new Batcher((rows) => Promise.resolve(this.#run(rows)), () => false)
   }
 
-  /** Opens a cache, empty unless it is to hold what another does. */
-  openCache(ids: number[] = []): EngineCache {
+  openCache(adapter?: string): EngineCache {
+    checkAdapter(this, adapter)
+    return this.openWith([])
+  }
+
+  /** Opens a cache that holds these ids. */
+  openWith(ids: number[]): EngineCache {
     if (this.#closing) throw closed(this.name)
     return new TableCache(this, ids)
   }

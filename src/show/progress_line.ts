@@ -24,7 +24,7 @@ const BAR_CELLS = 20
 /** The rate is that of the last seconds, so that a connection that slows down shows. */
 const RATE_WINDOW_MS = 5_000
 const UNITS = [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]] as const
-const ERASE = "\r\x1b[K"
+export const ERASE = "\r\x1b[K"
 
 /**
  * Makes a self-overwriting line, e.g.
@@ -90,7 +90,7 @@ function describe({ stage, file, loaded, total }: Progress, rate: number): strin
 }
 
 /** Drops whole parts from the end until the line fits: a wrapped line could not be overwritten. */
-function fit(parts: readonly string[], columns: number): string {
+export function fit(parts: readonly string[], columns: number): string {
   let line = parts[0]
   for (const part of parts.slice(1)) {
     if (line.length + 2 + part.length >= columns) break
@@ -118,7 +118,7 @@ function figure(value: number): string {
   return value >= 99.95 ? value.toFixed(0) : value.toFixed(1)
 }
 
-function duration(seconds: number): string {
+export function duration(seconds: number): string {
   if (seconds < 99.5) return `${Math.ceil(seconds)} s`
   if (seconds < 99.5 * 60) return `${Math.round(seconds / 60)} min`
   return `${Math.round(seconds / 3600)} h`

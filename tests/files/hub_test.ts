@@ -21,7 +21,7 @@ import { GenArmError } from "../../src/errors.ts"
 import { download } from "../../src/files/_hub_download.ts"
 import { incompletePath } from "../../src/files/_hub_incomplete.ts"
 import { hubPlace } from "../../src/files/_hub_place.ts"
-import { fetchModelFolder, parseHubReference } from "../../src/files/hub.ts"
+import { fetchAdapterFolder, fetchModelFolder, parseHubReference } from "../../src/files/hub.ts"
 import type { Progress } from "../../src/files/progress.ts"
 
 /** A file of the fake hub and how it misbehaves. */
@@ -423,6 +423,32 @@ describe("the hub", () => {
         [...new Set(sent)].sort(),
         ["cdn.example null", "huggingface.co Bearer hf_test"],
       )
+    })
+  })
+
+  describe("fetching an adapter", () => {
+    const fetchAdapter = () => fetchAdapterFolder(parseHubReference(`hub:${id}`), {})
+
+    it("brings its two files and no others, and needs no server afterwards", async () => {
+      hub.files.set("adapter_config.json", { content: text({ peft_type: "LORA" }) })
+      hub.files.set("adapter_model.safetensors", { content: noise(5000), lfs: true })
+      assertEquals(await fetchAdapter(), folder)
+      assertEquals((await readdir(folder)).sort(), [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+      ])
+      assertEquals(await bytesOf("adapter_model.safetensors"), noise(5000))
+      hub.seen.length = 0
+      assertEquals(await fetchAdapter(), folder)
+      assertEquals(hub.seen, [])
+    })
+
+    it("names the file that a repository lacks", async () => {
+      const { message } = await failure(fetchAdapter(), "ModelNotFound")
+      assertStringIncludes(message, "has no adapter_config.json")
+      hub.files.set("adapter_config.json", { content: text({ peft_type: "LORA" }) })
+      const error = await failure(fetchAdapter(), "ModelNotFound")
+      assertStringIncludes(error.message, "has no adapter_model.safetensors")
     })
   })
 

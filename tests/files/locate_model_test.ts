@@ -5,7 +5,7 @@ import { describe, it } from "node:test"
 import { pathToFileURL } from "node:url"
 import process from "node:process"
 import { GenArmError, type GenArmReason } from "../../src/errors.ts"
-import { locateModel } from "../../src/files/locate_model.ts"
+import { locateAdapter, locateModel } from "../../src/files/locate_model.ts"
 import { temporaryFolder } from "./_altered.ts"
 
 async function refuses(
@@ -102,5 +102,36 @@ describe("a model string", () => {
   it("that is a folder has no revision", async () => {
     const reason = { _tag: "InvalidOption", path: ["revision"] } as const
     await refuses({ model: "tests", revision: "main" }, reason, "belongs to a model of the hub")
+  })
+})
+
+describe("an adapter string", () => {
+  it("is a folder named as a model's is", async () => {
+    using folder = temporaryFolder()
+    const path = join(folder.path, "adapter")
+    mkdirSync(path)
+    symlinkSync(path, join(folder.path, "link"))
+    for (const name of [path, join(folder.path, "link"), pathToFileURL(path).href]) {
+      assertEquals(await locateAdapter(name), path, name)
+    }
+  })
+
+  it("that leads nowhere is refused, saying what is expected there", async () => {
+    for (
+      const [adapter, ...parts] of [
+        ["./no/such", "there is no folder /", "adapter_config.json and adapter_model.safetensors"],
+        ["cheerful", '"./cheerful"', '"hub:org/cheerful"', "an adapter of the hub"],
+      ]
+    ) {
+      for (const part of parts) {
+        const error = await assertRejects(() => locateAdapter(adapter), GenArmError, part)
+        assertEquals(error.reason, { _tag: "ModelNotFound", model: adapter })
+      }
+    }
+    await assertRejects(
+      () => locateAdapter("hub:a/b/c"),
+      GenArmError,
+      "expected a model of the hub",
+    )
   })
 })

@@ -74,6 +74,7 @@ describe("a safetensors file", () => {
       const values = new Float32Array(1)
       await store.readInto("x", values, 0)
       assertEquals(values[0], 2.5)
+      assertEquals([store.names, store.metadata], [["x"], { format: "pt" }])
       await store.close()
     })
   })
@@ -167,6 +168,16 @@ const faults: readonly (readonly [what: string, bytes: Uint8Array, part: string]
   ["has a header that is not UTF-8", declaring(2n, 4).fill(0xff, 8), "not JSON"],
   ["has a list as its header", safetensorsBytes([], new Uint8Array(8)), "not a JSON object"],
   ["has null as its header", safetensorsBytes("null", new Uint8Array(8)), "not a JSON object"],
+  [
+    "has a list as metadata",
+    safetensorsBytes({ __metadata__: ["pt"] }, new Uint8Array(0)),
+    "a __metadata__ that is not texts by name",
+  ],
+  [
+    "has a number in its metadata",
+    safetensorsBytes({ __metadata__: { step: 3 } }, new Uint8Array(0)),
+    "a __metadata__ that is not texts by name",
+  ],
   ["has null as a tensor", safetensorsBytes({ x: null }, new Uint8Array(8)), "no valid shape"],
   ["has a number as a tensor", safetensorsBytes({ x: 3 }, new Uint8Array(8)), "no valid shape"],
   ["is truncated in its data", one({}).subarray(0, -1), "7 bytes of data are there"],

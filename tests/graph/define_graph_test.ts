@@ -277,7 +277,9 @@ describe("options of plugins in code", () => {
 
   it("of rewards and schedules must be there and known", () => {
     wrong(() => arm({} as never), "model")
+    wrong(() => arm({ weights: "q4" }), "model")
     wrong(() => arm({ model: "" }), "model")
+    wrong(() => arm({ adapter: "" }), "adapter")
     wrong(() => arm({ model: "m", weights: "q2" } as never), "weights")
     wrong(() => prompted({ prefix: "" }), "prefix")
     wrong(() => prompted({ prefix: "a", suffix: "b" } as never), "suffix")

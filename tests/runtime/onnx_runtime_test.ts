@@ -7,13 +7,14 @@ import { join } from "node:path"
 import { describe, it } from "node:test"
 import { fixture, largestDifference } from "../_fixtures.ts"
 import { altered } from "../files/_altered.ts"
+import { adapterFixture } from "../llama/_adapters.ts"
 import { openRuntime } from "./_open.ts"
 
 const llama = { model: fixture("llama") }
 
 /** The distribution after a short text. */
-async function distribution({ engine }: OpenModel): Promise<Float32Array> {
-  const cache = engine.openCache()
+async function distribution({ engine, adapter }: OpenModel): Promise<Float32Array> {
+  const cache = engine.openCache(adapter)
   const [row] = await engine.forward([{ cache, tokens: [1, 50, 99], want: "last" }])
   cache.close()
   return row
@@ -147,13 +148,49 @@ describe("the cpu runtime", () => {
     await runtime.open({ ref: llama })
   })
 
-  it("says that adapters are not supported, as a failure that a program can catch", async () => {
-    const program = Effect.gen(function* () {
-      const runtime = yield* Runtime
-      return yield* Effect.flip(runtime.open({ ref: { ...llama, adapter: "./adapter" } }))
+  it("opens one engine for a base and all adapters that a program runs on it", async () => {
+    await using runtime = await openRuntime(cpu)
+    const attention = adapterFixture("attention")
+    const regex = adapterFixture("regex")
+    const adapters = [attention, `${regex}/`]
+    const [plain] = await runtime.open({ ref: llama, adapters })
+    const [first] = await runtime.open({ ref: { ...llama, adapter: attention }, adapters })
+    const [second] = await runtime.open({
+      ref: { ...llama, adapter: `${regex}/` },
+      adapters: [...adapters].reverse(),
     })
-    const error = await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(cpu)))
-    assertEquals(error.reason, { _tag: "UnsupportedModel", model: llama.model })
+    assert(first.engine === plain.engine && second.engine === plain.engine)
+    assertEquals([plain.adapter, first.adapter, second.adapter], [undefined, attention, regex])
+    assertEquals(plain.engine.adapters, [attention, regex])
+
+    const [alone] = await runtime.open({ ref: llama })
+    const [one] = await runtime.open({ ref: { ...llama, adapter: attention } })
+    assertEquals(new Set([alone.engine, one.engine, plain.engine]).size, 3)
+    assertEquals([alone.engine.adapters, one.engine.adapters], [[], [attention]])
+    assertEquals(await distribution(plain), await distribution(alone))
+    assert(largestDifference(await distribution(first), await distribution(one)) < 1e-5)
+    assert(largestDifference(await distribution(first), await distribution(plain)) > 0.1)
+    assert(largestDifference(await distribution(first), await distribution(second)) > 0.1)
+  })
+
+  it("refuses what is no adapter of the model, as a failure that a program can catch", async () => {
+    const failure = (adapter: string, beside: boolean) => {
+      const program = Effect.gen(function* () {
+        const runtime = yield* Runtime
+        return yield* Effect.flip(runtime.open({ ref: { ...llama, adapter }, beside }))
+      })
+      return Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(cpu)))
+    }
+    const foreign = adapterFixture("last_layer")
+    for (const beside of [false, true]) {
+      assertEquals((await failure("./adapter", beside)).reason, {
+        _tag: "ModelNotFound",
+        model: "./adapter",
+      })
+      const error = await failure(foreign, beside)
+      assertEquals(error.reason, { _tag: "UnsupportedModel", model: foreign })
+      assert(error.message.includes(`cannot run on ${llama.model}`), error.message)
+    }
   })
 
   it("stops opening when told to, and opens the model afterwards", async () => {

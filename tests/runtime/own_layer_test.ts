@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert"
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert"
 import { Effect, Layer } from "effect"
 import { arm, defineGraph, GenArmError, greedy, openPipeline, tableRuntime } from "genarm"
 import { type Engine, type EngineCache, type OpenModel, Runtime } from "genarm/effect"
@@ -70,6 +70,11 @@ describe("a runtime of one's own", () => {
     assert(Math.abs(generation.tokens[0].rewards.same - Math.log(0.97)) < 1e-6)
     assertEquals(asked, ["one", "two"])
 
+    const adapted = () =>
+      openPipeline({ base: { model: "one", adapter: "./a" } }, { runtime: layer })
+    const unable = await assertRejects(adapted, GenArmError, "the runtime own opened one without")
+    assertEquals(unable.reason, { _tag: "UnsupportedModel", model: "one" })
+
     const missing = () => openPipeline(defineGraph({ base: "missing" }), { runtime: layer })
     const error = await assertRejects(missing, GenArmError, "not one of mine")
     assertEquals(error.reason, { _tag: "ModelNotFound", model: "missing" })
@@ -90,5 +95,20 @@ describe("the table runtime", () => {
       "it has a, b",
     )
     assertEquals(error.reason, { _tag: "ModelNotFound", model: "toString" })
+  })
+
+  it("refuses adapters, and so does its engine", async () => {
+    const table = { vocabulary: ["a"], next: () => [1] }
+    await using runtime = await openRuntime(tableRuntime({ a: table }))
+    const refused = [
+      { ref: { model: "a", adapter: "./x" } },
+      { ref: { model: "a" }, adapters: ["./x"] },
+    ]
+    for (const request of refused) {
+      const error = await assertRejects(() => runtime.open(request), GenArmError, '"./x"')
+      assertEquals(error.reason, { _tag: "UnsupportedModel", model: "a" })
+    }
+    const [{ engine }] = await runtime.open({ ref: { model: "a" } })
+    assertThrows(() => engine.openCache("./x"), GenArmError, "without adapters")
   })
 })

@@ -1,0 +1,96 @@
+/**
+ * The base story-teller: a small Llama trained on stories. With `--more` it first learns from further
+ * texts (samples of another model: `sample_texts.ts`) together with the stories, and then from the
+ * stories alone.
+ *
+ *     deno run -A examples/train/train_base.ts --tokenizer folder --out folder [--more texts.jsonl ...] \
+ *       [--hidden 192] [--layers 6] [--heads 6] [--key-value-heads 2] stories.txt ...
+ */
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { type CorpusText, createModel, nextToken, readTexts, train } from "genarm"
+import { readCorpus } from "./_corpus.ts"
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    tokenizer: { type: "string" },
+    out: { type: "string" },
+    more: { type: "string", multiple: true, default: [] },
+    hidden: { type: "string", default: "192" },
+    layers: { type: "string", default: "6" },
+    heads: { type: "string", default: "6" },
+    "key-value-heads": { type: "string", default: "2" },
+    rate: { type: "string", default: "3e-3" },
+    epochs: { type: "string", default: "1" },
+    "story-epochs": { type: "string", default: "3" },
+  },
+})
+const { tokenizer, out } = values
+if (tokenizer === undefined || out === undefined || positionals.length === 0) {
+  throw new Error("name a folder with --tokenizer, a folder to write with --out, and story files")
+}
+
+const { train: stories, heldOut } = await readCorpus(positionals)
+const work = join(out, "..", "base-work")
+const fresh = join(work, "new")
+const common = { objective: nextToken(), tokens: 256, batch: 16, logEvery: 20, checkpointEvery: 50 }
+const optimizer = { learningRate: Number(values.rate), weightDecay: 0.1 }
+
+const size = await createModel({
+  out: fresh,
+  tokenizer,
+  hiddenSize: Number(values.hidden),
+  layers: Number(values.layers),
+  heads: Number(values.heads),
+  keyValueHeads: Number(values["key-value-heads"]),
+  contextLength: 512,
+  seed: 1,
+})
+console.error(`${size} parameters, ${stories.length} stories, ${heldOut.length} held out`)
+
+let base = fresh
+if (values.more.length > 0) {
+  const more: CorpusText[] = []
+  for (const file of values.more) more.push(...await Array.fromAsync(readTexts(file)))
+  base = join(work, "first")
+  if (!existsSync(join(base, "model.safetensors"))) {
+    await train({
+      ...common,
+      base: fresh,
+      data: [...stories, ...more],
+      // A part of what is held out tells how it goes.
+      heldOut: heldOut.slice(0, 40),
+      out: base,
+      epochs: Number(values.epochs),
+      optimizer,
+      warmup: 100,
+      evaluate: { every: 200 },
+      seed: 1,
+    })
+  }
+}
+const run = await train({
+  ...common,
+  base,
+  data: stories,
+  heldOut,
+  out,
+  epochs: Number(values["story-epochs"]),
+  optimizer: values.more.length > 0
+    ? { ...optimizer, learningRate: Number(values.rate) / 3 }
+    : optimizer,
+  warmup: 50,
+  evaluate: { every: 200, patience: 2 },
+  seed: 2,
+  dtype: "F16",
+  card: {
+    name: "genarm story-teller",
+    summary: "A small language model of children's stories, the base of genarm's examples.",
+    licence: "cdla-sharing-1.0",
+    licenceNotes: "Learnt from TinyStories (CDLA-Sharing-1.0) and samples of stories260K (MIT).",
+    languages: ["en"],
+  },
+})
+console.error(run.before, run.heldOut)
