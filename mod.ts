@@ -188,6 +188,14 @@ export { type TableModel, tableRuntime } from "./src/runtime/table_runtime.ts"
 export * from "./src/train/mod.ts"
 export * from "./src/evaluate/mod.ts"
 export {
+  type Figure,
+  frontierChart,
+  type FrontierPoint,
+  type FrontierSeries,
+  type FrontierSpec,
+} from "./src/show/frontier_chart.ts"
+export { markdownTable, type Table, textTable } from "./src/show/table.ts"
+export {
   lineChart,
   type LineChartSpec,
   type LineSeries,

@@ -15,6 +15,7 @@ import { describeMachine } from "./_machine.ts"
 import { memory } from "./memory.ts"
 import { prefill } from "./prefill.ts"
 import { type BenchTable, printTable } from "./_table.ts"
+import { training } from "./training.ts"
 
 type Bench = (options: { quick: boolean }) => Promise<BenchTable | ChartedTable>
 
@@ -24,6 +25,7 @@ const benches: Record<string, Bench> = {
   context_length: contextLength,
   memory,
   kernels,
+  training,
 }
 /** Minutes long, and only on request. */
 const large: Record<string, Bench> = {

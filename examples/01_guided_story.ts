@@ -7,7 +7,7 @@ import process from "node:process"
 import { contrast, defineGraph, live, openPipeline, sampling } from "genarm"
 import { exampleModel } from "./_model.ts"
 
-const { base, options, prompt, bright, gloomy } = exampleModel()
+const { base, prompt, bright, gloomy } = exampleModel()
 
 // A reward: how much likelier a token is after a happy beginning than after a sad one.
 const mood = contrast({ expert: { prefix: bright }, amateur: { prefix: gloomy } })
@@ -20,7 +20,7 @@ const graph = defineGraph({
   sampler: sampling({ temperature: 0.8, topP: 0.95 }),
 })
 
-await using pipeline = await openPipeline(graph, options)
+await using pipeline = await openPipeline(graph)
 process.stdout.write(prompt)
 let written = 0
 for await (const token of pipeline.stream(prompt, { seed: 3, maxTokens: 120 })) {

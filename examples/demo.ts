@@ -1,68 +1,143 @@
 /**
- * Guided against unguided text. Two ways to say what is wanted, each with a positive and a negative
- * weight; tokens are green where the reward likes them better than the base does, red where less.
+ * Guided against unguided text, on the small models in `examples/models`: a story-teller, and two
+ * autoregressive reward models beside it, one that likes cheerful stories and one that likes dialogue.
+ * First the texts, token by token; then what guidance does and costs, as figures and as a picture.
  *
- *     deno task demo [folder of a model]
+ *     deno task demo
  */
+import { mkdirSync, writeFileSync } from "node:fs"
 import process from "node:process"
+import { fileURLToPath } from "node:url"
 import {
-  contrast,
+  arm,
   defineGraph,
+  evaluateGuidance,
+  frontierChart,
+  guidancePoints,
   openPipeline,
   paint,
-  type Pipeline,
-  prompted,
-  sampling,
+  textTable,
   type TokenEvent,
 } from "genarm"
-import { exampleModel } from "./_model.ts"
+import { model } from "./_models.ts"
+import { dialogue } from "./train/_scores.ts"
 
-const { base, options, prompt, bright, gloomy } = exampleModel()
-const request = { seed: 11, maxTokens: 100 }
+const prompt = "One day, a little girl named Lily went to the park."
+const graph = defineGraph({
+  base: model("base"),
+  rewards: {
+    cheerful: { reward: arm({ adapter: model("cheerful") }), weight: 1 },
+    dialogue: { reward: arm({ adapter: model("dialogue") }), weight: 1 },
+  },
+})
+await using pipeline = await openPipeline(graph)
+
 const colours = process.stdout.isTTY === true && process.env.NO_COLOR === undefined
 const write = (text: string) => process.stdout.write(text)
 
-/** Streams one text, and gives the mean of what its tokens are coloured by. */
-async function show(
-  pipeline: Pipeline,
-  weight: number,
-  value: (token: TokenEvent) => number,
-): Promise<void> {
-  write(`\n  weight ${weight.toFixed(1).padStart(4)}  ${prompt.trimStart()}`)
-  let sum = 0
-  let count = 0
-  for await (const token of pipeline.stream(prompt, { ...request, weights: { mood: weight } })) {
-    write(colours ? paint(token.text, value(token), 1) : token.text)
-    sum += value(token)
-    count++
-  }
-  write(`\n               mean reward over the base ${(sum / count).toFixed(2)} nats a token\n`)
+write(`${graph}\n`)
+write("Tokens are green where the reward likes them better than the base does, red where less.\n")
+
+/** What a token is coloured by: how much likelier the reward model finds it than the base. */
+const gains: Record<string, (token: TokenEvent) => number> = {
+  cheerful: ({ rewards, logprob }) => rewards.cheerful - logprob.base,
+  dialogue: ({ rewards, logprob }) => rewards.dialogue - logprob.base,
 }
 
-const ways = [
-  {
-    title: `prompted: the same model, after reading "${bright.trim()}"`,
-    reward: prompted({ prefix: bright }),
-    // Log-probabilities are below zero; what counts is how they differ from the base's.
-    value: ({ rewards, logprob }: TokenEvent) => rewards.mood - logprob.base,
-    // base - 1.0*mood would cancel the language itself: both are whole language models.
-    weights: [0, 2, -0.5],
-  },
-  {
-    title: `contrast: that, less the same model after reading "${gloomy.trim()}"`,
-    reward: contrast({ expert: { prefix: bright }, amateur: { prefix: gloomy } }),
-    value: ({ rewards }: TokenEvent) => rewards.mood,
-    weights: [0, 5, -5],
-  },
-]
+for (
+  const { title, weights, by } of [
+    { title: "the base alone", weights: { cheerful: 0, dialogue: 0 }, by: "cheerful" },
+    {
+      title: "guided by cheerful, weight 2",
+      weights: { cheerful: 2, dialogue: 0 },
+      by: "cheerful",
+    },
+    {
+      title: "guided by dialogue, weight 2",
+      weights: { cheerful: 0, dialogue: 2 },
+      by: "dialogue",
+    },
+    { title: "by both, weight 1 each", weights: { cheerful: 1, dialogue: 1 }, by: "cheerful" },
+    {
+      title: "away from cheerful, weight -0.5",
+      weights: { cheerful: -0.5, dialogue: 0 },
+      by: "cheerful",
+    },
+  ]
+) {
+  write(`\n${title}\n  ${prompt}`)
+  const total = { base: 0, cheerful: 0, dialogue: 0 }
+  let count = 0
+  for await (const token of pipeline.stream(prompt, { weights, seed: 4, maxTokens: 90 })) {
+    const text = token.text.replaceAll("\n", "\n  ")
+    write(colours ? paint(text, gains[by](token), 1) : text)
+    total.base += token.logprob.base
+    total.cheerful += token.rewards.cheerful
+    total.dialogue += token.rewards.dialogue
+    count++
+  }
+  const mean = (sum: number) => (sum / count).toFixed(2)
+  write(
+    `\n  nats a token: base ${mean(total.base)}, cheerful ${mean(total.cheerful)}, dialogue ${
+      mean(total.dialogue)
+    }\n`,
+  )
+}
 
-for (const { title, reward, value, weights } of ways) {
-  const graph = defineGraph({
-    base,
-    rewards: { mood: { reward, weight: 1 } },
-    sampler: sampling({ temperature: 0.8 }),
-  })
-  await using pipeline = await openPipeline(graph, options)
-  write(`\n${title}\n`)
-  for (const weight of weights) await show(pipeline, weight, value)
+write("\nWhat guidance does, over 16 texts a setting (95 % intervals):\n\n")
+const weights = [
+  { cheerful: 0, dialogue: 0 },
+  { cheerful: 1, dialogue: 0 },
+  { cheerful: 2, dialogue: 0 },
+  { cheerful: 1, dialogue: 1 },
+  { cheerful: 0, dialogue: 1 },
+  { cheerful: 0, dialogue: 2 },
+]
+const rows = await evaluateGuidance(pipeline, {
+  prompts: [prompt],
+  samples: 16,
+  weights,
+  maxTokens: 80,
+  measures: {
+    cheerful: (_, { tokens }) => meanOf(tokens.map(gains.cheerful)),
+    dialogue: (_, { tokens }) => meanOf(tokens.map(gains.dialogue)),
+    "in quotes": dialogue,
+  },
+})
+const range = ({ value, low, high }: { value: number; low: number; high: number }) =>
+  `${value.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`
+write(textTable({
+  columns: ["cheerful", "dialogue", "cheerful gain", "dialogue gain", "in quotes", "KL a token"],
+  rows: rows.map((row) => [
+    row.weights.cheerful,
+    row.weights.dialogue,
+    range(row.measures.cheerful),
+    range(row.measures.dialogue),
+    range(row.measures["in quotes"]),
+    row.kl.value.toFixed(3),
+  ]),
+}))
+write(
+  "Gains are in nats a token over the base: how much the reward model prefers what was written.\n",
+)
+
+const folder = new URL("./output/", import.meta.url)
+mkdirSync(folder, { recursive: true })
+const picture = new URL("trade_off.svg", folder)
+writeFileSync(
+  picture,
+  frontierChart({
+    title: "Two rewards traded off by their weights",
+    xLabel: "cheerful gain, nats a token",
+    yLabel: "dialogue gain, nats a token",
+    series: [{
+      name: "weights of cheerful, dialogue",
+      points: guidancePoints(rows, "cheerful", "dialogue"),
+    }],
+  }),
+)
+write(`\nThe trade-off as a picture: ${fileURLToPath(picture)}\n`)
+
+function meanOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length)
 }

@@ -1,5 +1,5 @@
 /**
- * The same pipelines for Effect programs: services, layers, scopes and streams.
+ * The same pipelines and trainings for Effect programs: services, layers, scopes and streams.
  *
  * @example
  * ```ts
@@ -21,6 +21,7 @@
  */
 import { builtins } from "../plugins/mod.ts"
 import { type EffectDoor, effectDoor } from "./decode/effects.ts"
+import { type TrainEffect, trainEffect } from "./train/effects.ts"
 
 const door = effectDoor(builtins)
 
@@ -32,6 +33,9 @@ export const defineGraph: EffectDoor["defineGraph"] = door.defineGraph
 
 /** Opens a graph as a pipeline that lives as long as the scope. */
 export const makePipeline: EffectDoor["makePipeline"] = door.makePipeline
+
+/** Trains: see `train` of the main entry. Interruption aborts it before its next step. */
+export const train: TrainEffect = trainEffect(door.Registry)
 
 export { generate, score, streamTokens } from "./decode/effects.ts"
 export type { EffectDoor } from "./decode/effects.ts"
@@ -47,3 +51,11 @@ export { cpu, cuda, webgpu } from "./runtime/onnx_runtime.ts"
 export { Runtime, RuntimeKey } from "./runtime/runtime.ts"
 export type { OpenModel, OpenRequest, RuntimeService } from "./runtime/runtime.ts"
 export { type TableModel, tableRuntime } from "./runtime/table_runtime.ts"
+export type { TrainEffect } from "./train/effects.ts"
+export type { DataRecord } from "./train/export/training_record.ts"
+export type { LearningRateSchedule } from "./train/learning_rate.ts"
+export type { TrainingRun, TrainOptions } from "./train/train.ts"
+export type { AdapterSpec, OptimizerSpec, TrainSpec } from "./train/train_spec.ts"
+export type { TrainingProgress } from "./train/trainer.ts"
+export type { DataFiles, Example, TrainingData } from "./train/training_data.ts"
+export type { EvaluationEntry, LogEntry, TrainingEntry } from "./train/training_log.ts"

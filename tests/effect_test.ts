@@ -1,6 +1,6 @@
-import { assert, assertEquals, assertInstanceOf } from "@std/assert"
+import { assert, assertAlmostEquals, assertEquals, assertInstanceOf } from "@std/assert"
 import { Cause, Effect, Exit, Fiber, Option, type Scope, Stream } from "effect"
-import { defineReward, GenArmError, greedy, sampling } from "genarm"
+import { defineObjective, defineReward, GenArmError, greedy, sampling } from "genarm"
 import {
   defineGraph,
   generate,
@@ -10,8 +10,14 @@ import {
   Runtime,
   score,
   streamTokens,
+  train,
 } from "genarm/effect"
+import { scale } from "genarm/onnx"
+import { readdirSync } from "node:fs"
+import { join } from "node:path"
 import { describe, it } from "node:test"
+import { fixture } from "./_fixtures.ts"
+import { temporaryFolder } from "./files/_altered.ts"
 import { letters, script, watch, type Watched } from "./decode/_pipelines.ts"
 
 const alphabet = (onCall: (call: number) => void = () => {}) => {
@@ -135,6 +141,7 @@ describe("an Effect program", () => {
       reward: [mine.definition],
       schedule: [],
       sampler: [sampling.definition, greedy.definition],
+      objective: [],
     }
     const provided = program.pipe(Effect.provideService(Registry, plugins))
     assertEquals(await run(models, provided), { x: 4 })
@@ -221,5 +228,89 @@ describe("a runtime of one's own", () => {
     })
     assertEquals(await run(models, program), "table")
     assertEquals(models.opened, { base: 1 })
+  })
+})
+
+describe("a training in an Effect program", () => {
+  const spec = {
+    base: fixture("llama"),
+    objective: { plugin: "nextToken" },
+    data: ["The cat sees a red ball.", "A dog likes the sun.", "My bird finds bread."],
+    heldOut: 0,
+    batch: 1,
+    tokens: 16,
+    steps: 2,
+  }
+  const quiet = { threads: 1, onProgress: () => {} }
+
+  it("gives what a plain one gives, with objectives of the registry", async () => {
+    using folder = temporaryFolder()
+    const out = join(folder.path, "out")
+    const result = await Effect.runPromise(train({ ...spec, out }, quiet))
+    assertEquals([result.steps, result.out], [2, out])
+    const mine = defineObjective({
+      name: "mine",
+      data: "texts",
+      loss: (_, { logProbs, mean }) => ({ loss: mean(scale(logProbs, -3)) }),
+    })
+    const own = train({ ...spec, objective: { plugin: "mine" }, out: `${out}2` }, quiet)
+    const unknown = await Effect.runPromise(Effect.flip(own))
+    assertEquals(unknown.reason, {
+      _tag: "UnknownPlugin",
+      kind: "objective",
+      name: "mine",
+      known: ["armPreference", "dpo", "nextToken"],
+    })
+    const plugins = { reward: [], schedule: [], sampler: [], objective: [mine.definition] }
+    const provided = own.pipe(Effect.provideService(Registry, plugins))
+    const [first] = (await Effect.runPromise(provided)).log
+    const [plain] = result.log
+    assert("train" in first && "train" in plain)
+    assertAlmostEquals(first.train.loss / 3, plain.train.loss, 0.2)
+  })
+
+  it("fails with typed errors, its callback's included", async () => {
+    using folder = temporaryFolder()
+    const out = join(folder.path, "out")
+    const wrong = await Effect.runPromise(Effect.flip(train({ ...spec, out, steps: 0 }, quiet)))
+    assertEquals(wrong.reason, { _tag: "InvalidOption", path: ["steps"] })
+    const cause = new Error("no more")
+    const onProgress = () => {
+      throw cause
+    }
+    const thrown = await Effect.runPromise(Effect.flip(train({ ...spec, out }, { onProgress })))
+    assertEquals([thrown._tag, thrown.cause], ["GenArmError", cause])
+  })
+
+  it("ends when it is interrupted, and goes on from its checkpoint", async () => {
+    using folder = temporaryFolder()
+    const long = { ...spec, steps: 40, checkpointEvery: 1, out: join(folder.path, "out") }
+    const seen: number[] = []
+    const program = Effect.gen(function* () {
+      let interrupt = () => {}
+      const fiber = yield* Effect.forkChild(train(long, {
+        ...quiet,
+        onProgress: (progress) => {
+          if (progress.stage === "train" && seen.push(progress.step) === 5) interrupt()
+        },
+      }))
+      interrupt = () => fiber.interruptUnsafe()
+      const exit = yield* Fiber.await(fiber)
+      assert(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
+      // It has let go: nothing is written any more.
+      const files = readdirSync(long.out)
+      yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20)))
+      assertEquals(readdirSync(long.out), files)
+      assertEquals(seen, [1, 2, 3, 4, 5])
+    })
+    await Effect.runPromise(program)
+    const resumed = await Effect.runPromise(train(long, {
+      ...quiet,
+      onProgress: (progress) => {
+        if (progress.stage === "train") seen.push(progress.step)
+      },
+    }))
+    assertEquals(resumed.steps, 40)
+    assertEquals(seen.slice(0, 7), [1, 2, 3, 4, 5, 5, 6])
   })
 })

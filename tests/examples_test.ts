@@ -1,6 +1,9 @@
-import { assert, assertMatch, assertStringIncludes } from "@std/assert"
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert"
 import { execFile } from "node:child_process"
 import { readdirSync, readFileSync } from "node:fs"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { describe, it } from "node:test"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
@@ -9,7 +12,7 @@ import { promisify } from "node:util"
 const root = fileURLToPath(new URL("..", import.meta.url))
 const isDeno = "Deno" in globalThis
 const run = (...args: string[]) =>
-  promisify(execFile)(process.execPath, args, { cwd: root, timeout: 60_000 })
+  promisify(execFile)(process.execPath, args, { cwd: root, timeout: 110_000 })
 
 /** Runs a script of the project with the runtime that runs this test. */
 const script = (path: string, ...args: string[]) =>
@@ -19,35 +22,55 @@ interface Notebook {
   readonly cells: readonly { readonly cell_type: string; readonly source: readonly string[] }[]
 }
 
-describe("an example", { timeout: 120_000 }, () => {
+describe("an example", { timeout: 300_000 }, () => {
   it("turns a story while it is written", async () => {
-    const { stdout, stderr } = await script("examples/01_guided_story.ts")
-    assertMatch(stdout, /^ ?Lily .+\./)
-    assertStringIncludes(stderr, "No model was named") // and how to name one
-  })
-
-  it("shows base and guided text side by side, without colours where there is no terminal", async () => {
-    const { stdout } = await script("examples/demo.ts")
-    assertStringIncludes(stdout, "prompted:")
-    assertStringIncludes(stdout, "contrast:")
-    for (const weight of ["0.0", "2.0", "-0.5", "5.0", "-5.0"]) {
-      assertStringIncludes(stdout, `weight ${weight.padStart(4)}`)
-    }
-    assert(!stdout.includes("\x1b"))
+    const { stdout } = await script("examples/01_guided_story.ts")
+    assertMatch(stdout, /^One day, a little girl named Lily .+\./)
   })
 
   it("runs on a folder that is named", async () => {
-    const { stdout, stderr } = await script("examples/demo.ts", "tests/fixtures/models/llama3")
-    assertStringIncludes(stdout, "weight  5.0")
-    assertMatch(stderr, /^(?![^]*No model was named)/)
+    const { stdout } = await script("examples/01_guided_story.ts", "tests/fixtures/models/llama3")
+    assertMatch(stdout, /^One day, a little girl named Lily./)
   })
 
   it("says what is wrong with a folder that is not there", async () => {
-    const failure = await script("examples/demo.ts", "./nowhere").then(
+    const failure = await script("examples/01_guided_story.ts", "./nowhere").then(
       () => undefined,
       (error: { stderr: string; code: number }) => error,
     )
     assertStringIncludes(failure?.stderr ?? "", "there is no folder")
+  })
+
+  it("shows base and guided texts, a table and a picture, without colours where there is no terminal", async () => {
+    const { stdout } = await script("examples/demo.ts")
+    for (const title of ["the base alone", "by cheerful", "by dialogue", "by both", "away from"]) {
+      assertStringIncludes(stdout, title)
+    }
+    assert(!stdout.includes("\x1b"))
+    // Each reward is won by its own weight.
+    const gains = [...stdout.matchAll(/^ +(\d) +(\d) +(-?[\d.]+) .*?\) +(-?[\d.]+) /gm)]
+      .map(([, cheerful, dialogue, ...gains]) => ({ cheerful, dialogue, gains: gains.map(Number) }))
+    const of = (cheerful: string, dialogue: string) =>
+      gains.find((row) => row.cheerful === cheerful && row.dialogue === dialogue)!.gains
+    assertEquals(gains.length, 6)
+    assert(of("2", "0")[0] > of("0", "0")[0])
+    assert(of("0", "2")[1] > of("0", "0")[1])
+    const picture = stdout.match(/picture: (.+\.svg)/)?.[1]
+    assertMatch(readFileSync(picture!, "utf8"), /^<svg [^]*<\/svg>\s*$/)
+  })
+
+  it("trains a reward from preferences and guides with it", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "genarm-example-"))
+    const few = join(folder, "few.jsonl")
+    const all = readFileSync(join(root, "examples/data/plain.jsonl"), "utf8").split("\n")
+    await writeFile(few, all.slice(0, 24).join("\n"))
+    const { stdout } = await script("examples/02_train_a_reward.ts", few)
+    assertMatch(stdout, /kept \d+ of \d+ pairs/)
+    assertMatch(stdout, /ranked rightly: \d+ % by the base, \d+ % by the reward/)
+    for (const weight of [0, 1, 3]) {
+      assertStringIncludes(stdout, `weight ${weight}: Once upon a time`)
+    }
+    await rm(folder, { recursive: true })
   })
 })
 

@@ -37,6 +37,12 @@ describe("the manifests of Deno and Bun", () => {
     assertEquals(own.sort(), entries.map(([name]) => name).sort())
   })
 
+  it("check the documentation of every entry", () => {
+    const files = Object.values<string>(deno.exports).map((file) => file.slice("./".length))
+    const [, checked] = deno.tasks.check.command.split("deno doc --lint --no-npm ")
+    assertEquals(checked.split(" ").sort(), files.sort())
+  })
+
   it("publish what the entries need", () => {
     for (const part of ["mod.ts", "src/", "plugins/", "LICENSE", "README.md"]) {
       assert(deno.publish.include.includes(part), part)
@@ -49,20 +55,32 @@ describe("the public entries", () => {
     "genarm": [
       ...["defineGraph", "openPipeline", "GenArmError", "tableRuntime"],
       ...["defineReward", "defineSchedule", "defineSampler"],
+      ...["defineObjective", "train", "createModel", "evaluateGuidance", "lineChart"],
       ...["arm", "contrast", "logitBias", "prompted"],
       ...["linear", "live", "phases", "greedy", "sampling"],
+      ...["armPreference", "dpo", "nextToken"],
     ],
     "genarm/effect": [
       "defineGraph",
       "makePipeline",
       "streamTokens",
+      "train",
       "Runtime",
       "cpu",
       "webgpu",
       "cuda",
     ],
-    "genarm/plugin": ["defineReward", "defineSchedule", "defineSampler", "GenArmError"],
+    "genarm/plugin": [
+      ...["defineReward", "defineSchedule", "defineSampler", "defineObjective"],
+      "GenArmError",
+    ],
     "genarm/math": ["mixInto", "logSumExp", "argmax", "TokenDistribution", "randomStream"],
+    "genarm/onnx": ["Tape", "GraphBuilder", "matmul", "softmax", "sum"],
+    "genarm/train": [
+      ...["createModel", "readPreferences", "readTexts", "splitHeldOut", "tokenizePreferences"],
+      ...["trainTokenizer", "writeTokenizer", "openTokenizer"],
+    ],
+    "genarm/evaluate": ["evaluateGuidance", "compareRows", "distinct", "paretoFront", "winRate"],
   }
 
   it("are all imported here", () => {
@@ -78,13 +96,15 @@ describe("the public entries", () => {
   }
 
   it("share their classes, whichever they are imported from", async () => {
-    const [main, plugin, effect] = await Promise.all([
+    const [main, plugin, effect, training] = await Promise.all([
       import("genarm"),
       import("genarm/plugin"),
       import("genarm/effect"),
+      import("genarm/train"),
     ])
     assert(main.GenArmError === plugin.GenArmError)
     assert(main.defineReward === plugin.defineReward)
     assert(main.tableRuntime === effect.tableRuntime)
+    assert(main.createModel === training.createModel)
   })
 })

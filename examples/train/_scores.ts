@@ -20,3 +20,8 @@ export function dialogue(text: string): number {
   const spoken = text.replaceAll(/[“”]/g, '"').match(/"[^"\n]*"/g) ?? []
   return spoken.reduce((sum, { length }) => sum + length, 0) / Math.max(1, text.length)
 }
+
+/** How plain a text is: the mean length of its sentences in words, negative. */
+export function plainness(text: string): number {
+  return -(text.match(/\S+/g)?.length ?? 0) / sentencesIn(text)
+}

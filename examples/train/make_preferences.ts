@@ -4,14 +4,17 @@
  * enough. Only texts that came to their end are ranked.
  *
  *     deno run -A examples/train/make_preferences.ts --samples texts.jsonl --out pairs.jsonl \
- *       --by cheerful --lexicon vader_lexicon.txt [--gap 0.5]
- *     deno run -A examples/train/make_preferences.ts --samples texts.jsonl --out pairs.jsonl --by dialogue
+ *       --by cheerful --lexicon vader_lexicon.txt [--gap 0.5] [--most 1000]
+ *     deno run -A examples/train/make_preferences.ts --samples texts.jsonl --out pairs.jsonl --by dialogue | plain
  */
 import { readFileSync, writeFileSync } from "node:fs"
+import process from "node:process"
 import { parseArgs } from "node:util"
 import type { PreferencePair } from "genarm/train"
-import { cheerfulness, dialogue, type TextScore } from "./_scores.ts"
+import { cheerfulness, dialogue, plainness, type TextScore } from "./_scores.ts"
 import { readLexicon } from "./_vader.ts"
+
+const say = (text: string) => process.stderr.write(`${text}\n`)
 
 const { values } = parseArgs({
   options: {
@@ -20,6 +23,7 @@ const { values } = parseArgs({
     by: { type: "string" },
     lexicon: { type: "string" },
     gap: { type: "string" },
+    most: { type: "string" },
   },
 })
 const { samples, out } = values
@@ -30,10 +34,13 @@ if (samples === undefined || out === undefined) {
 /** The score, and by how much two texts must differ where --gap does not say. */
 function ranking(): { readonly score: TextScore; readonly gap: number } {
   if (values.by === "dialogue") return { score: dialogue, gap: 0.1 }
+  if (values.by === "plain") return { score: plainness, gap: 2 }
   if (values.by === "cheerful" && values.lexicon !== undefined) {
     return { score: cheerfulness(readLexicon(values.lexicon)), gap: 0.5 }
   }
-  throw new Error("rank --by dialogue, or --by cheerful with a --lexicon in the format of VADER")
+  throw new Error(
+    "rank --by dialogue, --by plain, or --by cheerful with a --lexicon in the format of VADER",
+  )
 }
 
 interface Sample {
@@ -61,5 +68,6 @@ for (const [prompt, texts] of byPrompt) {
     pairs.push({ prompt, chosen: chosen.text, rejected: rejected.text })
   }
 }
+if (values.most !== undefined) pairs.length = Math.min(pairs.length, Number(values.most))
 writeFileSync(out, pairs.map((pair) => JSON.stringify(pair) + "\n").join(""))
-console.error(`${pairs.length} pairs from ${byPrompt.size} prompts`)
+say(`${pairs.length} pairs from ${byPrompt.size} prompts`)

@@ -5,8 +5,11 @@
  *     deno run -A examples/train/train_arm.ts --base folder --pairs pairs.jsonl --out folder \
  *       [--name cheerful] [--full] [--objective arm] [--rank 8] [--beta 0.1] [--rate 2e-3] [--epochs 2]
  */
+import process from "node:process"
 import { parseArgs } from "node:util"
 import { armPreference, dpo, linearModules, train } from "genarm"
+
+const say = (text: string) => process.stderr.write(`${text}\n`)
 
 const { values } = parseArgs({
   options: {
@@ -51,6 +54,6 @@ const run = await train({
     languages: ["en"],
   },
 })
-console.error(run.data.report)
-console.error("before", run.before)
-console.error("after", run.heldOut)
+say(run.data.report)
+say(`before ${JSON.stringify(run.before)}`)
+say(`after ${JSON.stringify(run.heldOut)}`)

@@ -8,9 +8,12 @@
  */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
+import process from "node:process"
 import { parseArgs } from "node:util"
 import { type CorpusText, createModel, nextToken, readTexts, train } from "genarm"
 import { readCorpus } from "./_corpus.ts"
+
+const say = (text: string) => process.stderr.write(`${text}\n`)
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -48,7 +51,7 @@ const size = await createModel({
   contextLength: 512,
   seed: 1,
 })
-console.error(`${size} parameters, ${stories.length} stories, ${heldOut.length} held out`)
+say(`${size} parameters, ${stories.length} stories, ${heldOut.length} held out`)
 
 let base = fresh
 if (values.more.length > 0) {
@@ -93,4 +96,5 @@ const run = await train({
     languages: ["en"],
   },
 })
-console.error(run.before, run.heldOut)
+say(`before ${JSON.stringify(run.before)}`)
+say(`after ${JSON.stringify(run.heldOut)}`)

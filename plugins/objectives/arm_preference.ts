@@ -43,7 +43,8 @@ const options = Schema.Struct({
  * reference model.
  *
  * Logged: `rewards/chosen` and `rewards/rejected` (`beta * log pi_r`, in nats), `rewards/accuracies`,
- * `rewards/margins`, `logps/chosen`, `logps/rejected`.
+ * `rewards/margins`, `logps/chosen`, `logps/rejected` (`log pi_r`, not divided by the tokens even
+ * where rewards are).
  *
  * @example
  * ```ts

@@ -35,7 +35,20 @@ export interface Tokenizer {
   decode(ids: readonly number[]): string
 }
 
-/** Opens the tokenizer of a folder. */
+/**
+ * Opens the tokenizer of a folder.
+ *
+ * @throws {GenArmError} `InvalidModelFile` where it has no `tokenizer.json`, or one that cannot be read.
+ *
+ * @example
+ * ```ts
+ * import { openTokenizer } from "genarm/train"
+ * import { assertEquals } from "@std/assert"
+ *
+ * const tokenizer = await openTokenizer("tests/fixtures/models/llama")
+ * assertEquals(tokenizer.decode(tokenizer.encode("The sky is")), "The sky is")
+ * ```
+ */
 export async function openTokenizer(folder: string): Promise<Tokenizer> {
   const file = join(folder, "tokenizer.json")
   if (!existsSync(file)) {

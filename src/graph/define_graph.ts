@@ -4,7 +4,7 @@ import { GenArmError } from "../errors.ts"
 import { isTemplate, type ModelRef } from "../files/model_ref.ts"
 import { checkNode, type CheckTag as Tag } from "../plugin/check_node.ts"
 import { modelRefSchema } from "../plugin/model_ref_schema.ts"
-import { decodeAt, type Path, printPath, printValue } from "../plugin/options.ts"
+import { decodeAt, type Path, printPath } from "../plugin/options.ts"
 import type { Plugins } from "../plugin/registry.ts"
 import { type Graph, type GraphSpec, makeGraph, type RewardTerm, type Weight } from "./graph.ts"
 

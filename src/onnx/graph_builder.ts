@@ -6,11 +6,17 @@
  */
 import { ProtobufMessage } from "./protobuf.ts"
 
-/** The element types in use, with their numbers in `TensorProto.DataType`. */
-const elementTypes = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9 } as const
-
 /** An element type of a tensor. */
-export type ElementType = keyof typeof elementTypes
+export type ElementType = "float32" | "uint8" | "int32" | "int64" | "bool"
+
+/** Their numbers in `TensorProto.DataType`. */
+const elementTypes: Readonly<Record<ElementType, number>> = {
+  float32: 1,
+  uint8: 2,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+}
 
 /** The name of a value in the graph: an input, a weight or the output of a node. */
 export type Value = string

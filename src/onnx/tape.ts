@@ -31,8 +31,13 @@ export interface Tensor {
   readonly isTracked: boolean
 }
 
-/** How gradients pass back through one operation: outputs' in, inputs' out. */
-type Backward = (gradients: readonly (Tensor | undefined)[]) => readonly (Tensor | undefined)[]
+/**
+ * How gradients pass back through one operation: in come those of its outputs, `undefined` for one that
+ * the loss does not depend on; out go those of its inputs, `undefined` for one that has none.
+ */
+export type Backward = (
+  gradients: readonly (Tensor | undefined)[],
+) => readonly (Tensor | undefined)[]
 
 interface Step {
   readonly inputs: readonly Tensor[]
@@ -101,13 +106,22 @@ export class Tape {
   }
 
   /**
-   * The gradients of a `loss` of one element, one for each of `variables`. The tape ends here: what
-   * operations compute from now on is not recorded, so that no gradient has a gradient.
+   * The gradients of a `loss` of one element, one for each of `variables` and of its shape; zeros for
+   * one that the loss does not depend on. The tape ends here: what operations compute from now on is
+   * not recorded, so that no gradient has a gradient.
    */
   gradients(loss: Tensor, variables: readonly Tensor[]): Tensor[] {
+    if (!loss.shape.every((size) => size === 1)) {
+      throw new TypeError(
+        `expected a loss of one element, found one of shape [${
+          loss.shape.map(dimensionOf)
+        }]: take ` +
+          "its sum or mean",
+      )
+    }
     this.#isRecording = false
     const found = new Map<Value, Tensor>([[loss.value, this.#filled(1, loss.shape)]])
-    for (const { inputs, outputs, backward } of this.#steps.reverse()) {
+    for (const { inputs, outputs, backward } of this.#steps.toReversed()) {
       const given = outputs.map(({ value }) => found.get(value))
       if (given.every((gradient) => gradient === undefined)) continue
       backward(given).forEach((gradient, i) => {

@@ -11,7 +11,7 @@ import { type NoOptions, type PluginDefinition, type PluginFactory, pluginFactor
 export interface ObjectiveRows {
   /** `[n, tokens]`: natural log-probability of each scored token (its EOS included), 0 elsewhere. */
   readonly logProbs: Tensor
-  /** `[n, 1]`: how many tokens are scored. */
+  /** `[n, 1]`: how many tokens are scored; 1 in a row without any, which only fills the batch up. */
   readonly counts: Tensor
 }
 
@@ -73,13 +73,6 @@ export type ObjectivePlugin<Input = NoOptions> = PluginFactory<
   ObjectiveDefinition
 >
 
-type Definition<Options, Input> =
-  & (
-    | Omit<TextObjective<Options>, "options" | "kind">
-    | Omit<PairObjective<Options>, "options" | "kind">
-  )
-  & { readonly options?: Schema.Codec<Options, Input> }
-
 /**
  * Defines a training objective.
  *
@@ -106,7 +99,12 @@ type Definition<Options, Input> =
  * ```
  */
 export function defineObjective<Options = NoOptions, Input = NoOptions>(
-  plugin: Definition<Options, Input>,
+  plugin:
+    & (
+      | Omit<TextObjective<Options>, "options" | "kind">
+      | Omit<PairObjective<Options>, "options" | "kind">
+    )
+    & { readonly options?: Schema.Codec<Options, Input> },
 ): ObjectivePlugin<Input> {
   return pluginFactory<"objective", never, ObjectiveDefinition>(
     "objective",

@@ -5,11 +5,11 @@
 import { existsSync } from "node:fs"
 import { rm } from "node:fs/promises"
 import { join } from "node:path"
-import { GenArmError } from "../errors.ts"
+import { GenArmError, messageOf } from "../errors.ts"
 import { openSafetensors } from "../files/safetensors.ts"
 import { writeSafetensors } from "../files/write_safetensors.ts"
 
-/** What the run must have in common with the one it goes on from, by name. */
+/** What the run must have in common with the one it goes on from, by name; plain data. */
 export type Fingerprint = Readonly<Record<string, unknown>>
 
 /** The numbers of a training besides its arrays. */
@@ -43,9 +43,18 @@ export function hasCheckpoint(folder: string): boolean {
   return existsSync(join(folder, fileName))
 }
 
-/** Removes the checkpoint of a training that has ended. */
+/** Removes a checkpoint: its training has ended, or is to begin anew. */
 export async function removeCheckpoint(folder: string): Promise<void> {
-  await rm(join(folder, fileName), { force: true })
+  const path = join(folder, fileName)
+  try {
+    await rm(path, { force: true })
+  } catch (error) {
+    throw new GenArmError(
+      { _tag: "WriteFailed", file: path },
+      `${path} could not be removed: ${messageOf(error)}; check the permissions of the folder`,
+      { cause: error },
+    )
+  }
 }
 
 /**
@@ -63,15 +72,17 @@ export async function loadCheckpoint(
   const store = await openSafetensors(path)
   try {
     const saved = parse(store.metadata.fingerprint, path) as Fingerprint
-    const differing = [...new Set([...Object.keys(saved), ...Object.keys(fingerprint)])]
+    // What an earlier version did not save cannot be compared.
+    const differing = Object.keys(saved)
       .filter((key) => JSON.stringify(saved[key]) !== JSON.stringify(fingerprint[key]))
     if (differing.length > 0) {
-      const key = differing[0]
+      const [key] = differing
+      const [expected, found] = printDifference(fingerprint[key], saved[key])
       throw new GenArmError(
         { _tag: "CheckpointMismatch", file: path, differing },
         `${path} belongs to another training, which differs in ${differing.join(", ")}: expected ` +
-          `${key} ${print(fingerprint[key])}, found ${print(saved[key])}; repeat that training's ` +
-          "specification to go on with it, or pass { resume: false } to begin anew",
+          `${key} ${expected}, found ${found}; repeat that training's specification to go on with ` +
+          "it, or pass { resume: false } to begin anew",
       )
     }
     for (const [name, target] of Object.entries(arrays)) {
@@ -84,25 +95,40 @@ export async function loadCheckpoint(
       }
       await store.readInto(name, target, 0)
     }
-    return parse(store.metadata.state, path) as CheckpointState
+    const state = parse(store.metadata.state, path) as CheckpointState
+    if (Number.isSafeInteger(state.step) && state.step >= 0) return state
+    throw notACheckpoint(path)
   } finally {
     await store.close()
   }
 }
 
-function parse(text: string | undefined, path: string): unknown {
+function parse(text: string | undefined, path: string): object {
   try {
-    return JSON.parse(text ?? "")
+    const value: unknown = JSON.parse(text ?? "")
+    if (typeof value === "object" && value !== null) return value
   } catch (cause) {
-    throw new GenArmError(
-      { _tag: "InvalidModelFile", file: path },
-      `${path} is not a checkpoint of a training: its metadata has no state`,
-      { cause },
-    )
+    throw notACheckpoint(path, cause)
   }
+  throw notACheckpoint(path)
 }
 
-function print(value: unknown): string {
-  const text = JSON.stringify(value) ?? "none"
-  return text.length > 120 ? `${text.slice(0, 117)}...` : text
+function notACheckpoint(path: string, cause?: unknown): GenArmError {
+  return new GenArmError(
+    { _tag: "InvalidModelFile", file: path },
+    `${path} is not a checkpoint of a training: its metadata has no state; remove it, or pass ` +
+      "{ resume: false } to begin anew",
+    { cause },
+  )
+}
+
+/** Two values, each from a little before where they part. */
+function printDifference(a: unknown, b: unknown): [string, string] {
+  const [one, other] = [a, b].map((value) => JSON.stringify(value) ?? "none")
+  let same = 0
+  while (same < one.length && one[same] === other[same]) same++
+  const from = same > 60 ? same - 20 : 0
+  const print = (text: string) =>
+    (from > 0 ? "..." : "") + text.slice(from, from + 90) + (text.length > from + 90 ? "..." : "")
+  return [print(one), print(other)]
 }

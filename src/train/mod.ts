@@ -1,6 +1,6 @@
 /**
- * Training models and autoregressive reward models: tokenizers, data, the training itself, and the
- * folders that come out of it. `train` of the main entry is the same with all built-in objectives.
+ * What surrounds a training: new models, tokenizers, data, and the types of `train`, which stands with
+ * its objectives in the main entry.
  *
  * @module
  */

@@ -13,9 +13,11 @@
  * and every variable and weight by its name. Outputs: `figures` (loss and metrics), `likelihoods`
  * `[rows, 1]`, and with gradients one `gradient.N` for each variable.
  */
+import { GenArmError, messageOf } from "../errors.ts"
 import { trainingLogProbs } from "../llama/training_graph.ts"
 import type { EncodedModel } from "../onnx/graph_builder.ts"
-import { multiply } from "../onnx/operations/arithmetic.ts"
+import { greater } from "../onnx/operations/activations.ts"
+import { add, multiply, subtract } from "../onnx/operations/arithmetic.ts"
 import { sum } from "../onnx/operations/reductions.ts"
 import { concat, reshape, splitAt } from "../onnx/operations/shapes.ts"
 import { Tape, type Tensor } from "../onnx/tape.ts"
@@ -68,15 +70,37 @@ export function stepGraph(
     },
   })
   const scored = multiply(logProbs, mask)
-  const { loss, metrics = {} } = objectiveLoss(tape, objective, options, { scored, mask, unit })
-  const figures = [loss, ...Object.values(metrics)].map((figure) => reshape(figure, [1]))
-  tape.output("figures", concat(figures, 0))
   tape.output("likelihoods", sum(scored, [1]))
-  if (gradients) {
-    tape.gradients(loss, variables.map(({ name }) => tensors.get(name)!))
-      .forEach((gradient, i) => tape.output(`gradient.${i}`, gradient))
+  const names = guarded(objective.name, () => {
+    const { loss, metrics = {} } = objectiveLoss(tape, objective, options, { scored, mask, unit })
+    const figures = Object.entries({ loss, ...metrics })
+    for (const [name, { shape }] of figures) {
+      if (shape.some((size) => size !== 1)) {
+        throw new Error(`expected a mean of the batch, [1, 1], as ${name}, found [${shape}]`)
+      }
+    }
+    tape.output("figures", concat(figures.map(([, figure]) => reshape(figure, [1])), 0))
+    if (gradients) {
+      tape.gradients(loss, variables.map(({ name }) => tensors.get(name)!))
+        .forEach((gradient, i) => tape.output(`gradient.${i}`, gradient))
+    }
+    return figures.map(([name]) => name)
+  })
+  return { encoded: tape.graph.encode(), figures: names }
+}
+
+/** Runs an objective's code: whatever it throws becomes an error that names it. */
+function guarded<A>(plugin: string, run: () => A): A {
+  try {
+    return run()
+  } catch (error) {
+    if (error instanceof GenArmError) throw error
+    throw new GenArmError(
+      { _tag: "PluginFailed", plugin },
+      `the objective "${plugin}" failed: ${messageOf(error)}`,
+      { cause: error },
+    )
   }
-  return { encoded: tape.graph.encode(), figures: ["loss", ...Object.keys(metrics)] }
 }
 
 function objectiveLoss(
@@ -86,7 +110,10 @@ function objectiveLoss(
   batch: { readonly scored: Tensor; readonly mask: Tensor; readonly unit: Tensor },
 ): ObjectiveLoss {
   const { scored, mask, unit } = batch
-  const counts = sum(mask, [1])
+  const scoredTokens = sum(mask, [1])
+  // A row that only fills a batch up scores none; an objective may divide by the count.
+  const isEmpty = subtract(tape.scalar(1), greater(scoredTokens, tape.scalar(0)))
+  const counts = add(scoredTokens, isEmpty)
   if (objective.data === "texts") {
     const mean = (perToken: Tensor) => multiply(sum(multiply(perToken, mask)), unit)
     return objective.loss(options, { logProbs: scored, counts, mean })

@@ -83,7 +83,16 @@ export class StepRunner {
         feeds.reference = new Tensor("float32", reference, [rows, 1])
       }
     }
-    const outputs = await session.run(feeds)
+    const outputs = await session.run(feeds).catch((error) => {
+      throw new GenArmError(
+        { _tag: "EngineFailed", engine: this.#objective.name },
+        `ONNX Runtime failed at a batch of ${rows} rows of ${tokens} tokens: ${
+          messageOf(error)
+        }; ` +
+          "where memory is short, a larger accumulate makes batches smaller",
+        { cause: error },
+      )
+    })
     if (gradient !== undefined) {
       let offset = 0
       this.#trainable.variables.forEach((_, i) => {

@@ -1,18 +1,21 @@
 /** Training from a specification: data to batches, the loop, and the folder that comes out of it. */
 import { availableParallelism } from "node:os"
 import process from "node:process"
-import { aborted, GenArmError } from "../errors.ts"
+import { aborted, GenArmError, throwIfAborted } from "../errors.ts"
 import { locateModel } from "../files/locate_model.ts"
 import { openModelFolder, openTensors } from "../files/model_folder.ts"
-import type { OnProgress } from "../files/progress.ts"
+import type { Progress } from "../files/progress.ts"
 import { openTokenizer } from "../files/tokenizer.ts"
 import { isLlamaFamily, readLlamaConfig } from "../llama/config.ts"
 import { readParameters } from "../llama/weights.ts"
 import { definitionOf, type Plugins } from "../plugin/registry.ts"
 import { trainingLine } from "../show/training_line.ts"
+import type { Batch } from "./batch.ts"
 import type { BatchSource } from "./batch_source.ts"
 import { type Fingerprint, hasCheckpoint, removeCheckpoint } from "./checkpoint.ts"
+import type { TokenPair } from "./data/pairs.ts"
 import { exportRun } from "./export/export_run.ts"
+import { prepareOut } from "./out_folder.ts"
 import { PairBatches } from "./pair_batches.ts"
 import { StepRunner } from "./step_runner.ts"
 import { TextBatches } from "./text_batches.ts"
@@ -30,10 +33,10 @@ export interface TrainOptions {
   /** Ends the training before the next step; what was done since the last checkpoint is lost. */
   readonly signal?: AbortSignal
   /** Hears of downloads and of every step; a line on the terminal's stderr where absent. */
-  readonly onProgress?: (progress: TrainingProgress | Parameters<OnProgress>[0]) => void
+  readonly onProgress?: (progress: TrainingProgress | Progress) => void
   /**
    * Whether to go on from the checkpoint in `out`, where a training of the same specification was
-   * stopped; true where absent. With false a checkpoint is overwritten.
+   * stopped; true where absent. With false a checkpoint is removed.
    */
   readonly resume?: boolean
 }
@@ -102,6 +105,7 @@ async function run(
     )
   }
   const config = readLlamaConfig(json, spec.base.model)
+  await prepareOut(spec.out, { baseFolder: folder, isAdapter: spec.adapter !== undefined })
   const tokens = spec.tokens ?? Math.min(config.contextLength, 256)
   if (tokens > config.contextLength) {
     throw new GenArmError(
@@ -119,19 +123,22 @@ async function run(
     ...abort,
   }
   const batching = { batch: spec.batch, accumulate: spec.accumulate, tokens, seed: spec.seed }
-  const { train, heldOut, record, digest } = objective.data === "texts"
+  const idsOf = (pairs: readonly TokenPair[]) =>
+    pairs.flatMap(({ prompt, chosen, rejected }) => [prompt, chosen, rejected])
+  const { train, heldOut, record, ids } = objective.data === "texts"
     ? await prepareTexts(spec.data, spec.heldOut, form).then((data) => ({
       train: new TextBatches(data.train, batching),
       heldOut: data.heldOut.length > 0 ? new TextBatches(data.heldOut, batching) : undefined,
       record: data.record,
-      digest: digestOf(data.train),
+      ids: { train: data.train, heldOut: data.heldOut },
     }))
     : await preparePairs(spec.data, spec.heldOut, form).then((data) => ({
       train: new PairBatches(data.train, batching),
       heldOut: data.heldOut.length > 0 ? new PairBatches(data.heldOut, batching) : undefined,
       record: data.record,
-      digest: digestOf(data.train.flatMap((p) => [p.prompt, p.chosen, p.rejected])),
+      ids: { train: idsOf(data.train), heldOut: idsOf(data.heldOut) },
     }))
+  for (const rows of Object.values(ids)) checkIds(rows, config.vocabularySize, spec.base.model)
 
   const store = await openTensors(folder)
   const weights = await readParameters(config, store, { model: spec.base.model, ...abort })
@@ -140,8 +147,13 @@ async function run(
     ? fullWeights(config, weights)
     : lowRankAdapter(config, weights, spec.adapter, spec.seed)
   const steps = spec.steps ?? Math.max(1, Math.round(spec.epochs! * train.perEpoch / spec.batch))
-  const warmup = spec.warmup ?? Math.ceil(steps * 0.05)
-  const fingerprint = fingerprintOf(spec, trainable, train, { steps, warmup, tokens, digest })
+  const warmup = spec.warmup ?? Math.round(steps * 0.05)
+  const fingerprint = fingerprintOf(spec, trainable, train, {
+    ...{ steps, warmup, tokens },
+    digest: digestOf(ids.train),
+    heldOut: digestOf(ids.heldOut),
+    base: digestOf(trainable.weights.map(({ values }) => bitsOf(values))),
+  })
   const runner = new StepRunner(
     trainable,
     objective,
@@ -150,8 +162,10 @@ async function run(
   )
   try {
     if (objective.data === "pairs" && objective.reference === true) {
-      const likelihoods = async (batch: Parameters<StepRunner["evaluate"]>[0]) =>
-        (await runner.evaluate(batch)).likelihoods
+      const likelihoods = async (batch: Batch) => {
+        throwIfAborted(signal)
+        return (await runner.evaluate(batch)).likelihoods
+      }
       for (const source of [train, heldOut]) {
         if (source instanceof PairBatches) await source.refer(likelihoods)
       }
@@ -247,12 +261,30 @@ function digestOf(rows: readonly ArrayLike<number>[]): number {
   return hash >>> 0
 }
 
+function bitsOf(values: Float32Array<ArrayBuffer>): Uint32Array {
+  return new Uint32Array(values.buffer, values.byteOffset, values.length)
+}
+
+/** A tokenizer may know tokens that the model has no embedding of. */
+function checkIds(rows: readonly ArrayLike<number>[], size: number, model: string): void {
+  for (const row of rows) {
+    for (let i = 0; i < row.length; i++) {
+      if (row[i] < size) continue
+      throw new GenArmError(
+        { _tag: "UnsupportedModel", model },
+        `${model}: its tokenizer gives the id ${row[i]} for the data, and the model has ${size} ` +
+          "embeddings: expected a base whose tokenizer goes with it",
+      )
+    }
+  }
+}
+
 function runtimeName(): Record<string, string> {
   const { deno, bun, node } = process.versions as Record<string, string | undefined>
   return deno ? { deno } : bun ? { bun } : { node: node ?? "unknown" }
 }
 
-function checkOptions({ threads, resume, ...others }: TrainOptions): void {
+function checkOptions({ threads, resume, signal, onProgress, ...others }: TrainOptions): void {
   const refuse = (path: string, message: string) => {
     throw new GenArmError({ _tag: "InvalidOption", path: [path] }, message)
   }
@@ -262,9 +294,13 @@ function checkOptions({ threads, resume, ...others }: TrainOptions): void {
   if (resume !== undefined && typeof resume !== "boolean") {
     refuse("resume", `expected resume as true or false, found ${resume}`)
   }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    refuse("signal", "expected an AbortSignal as signal")
+  }
+  if (onProgress !== undefined && typeof onProgress !== "function") {
+    refuse("onProgress", `expected a function as onProgress, found ${typeof onProgress}`)
+  }
   for (const key of Object.keys(others)) {
-    if (key !== "signal" && key !== "onProgress") {
-      refuse(key, `expected no option but threads, signal, onProgress and resume, found ${key}`)
-    }
+    refuse(key, `expected no option but threads, signal, onProgress and resume, found ${key}`)
   }
 }

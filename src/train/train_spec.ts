@@ -8,7 +8,7 @@ import { checkNode } from "../plugin/check_node.ts"
 import { modelRefSchema } from "../plugin/model_ref_schema.ts"
 import type { PluginNode } from "../plugin/node.ts"
 import { decodeAt } from "../plugin/options.ts"
-import type { Plugins } from "../plugin/registry.ts"
+import { definitionOf, type Plugins } from "../plugin/registry.ts"
 import type { LearningRateSchedule } from "./learning_rate.ts"
 import type { TrainingData } from "./training_data.ts"
 
@@ -44,7 +44,7 @@ export interface TrainSpec {
   readonly adapter?: AdapterSpec
   /** What is minimised: `armPreference()`, `nextToken()`, `dpo()` or an objective of one's own. */
   readonly objective: PluginNode<"objective"> | unknown
-  /** Texts or preferences, as the objective asks for. */
+  /** Texts or preferences, as the objective asks for; each ends in EOS where the tokenizer has one. */
   readonly data: TrainingData
   /** Never learnt from: a share of the data (0.05 where absent, 0 for none), or data of its own. */
   readonly heldOut?: number | TrainingData
@@ -66,7 +66,7 @@ export interface TrainSpec {
   readonly optimizer?: OptimizerSpec
   /** How the learning rate falls after the warm-up; `"cosine"` where absent. */
   readonly schedule?: LearningRateSchedule
-  /** Steps in which the learning rate rises; 5 % of all where absent. */
+  /** Steps in which the learning rate rises, from 0 at the first; 5 % of all where absent. */
   readonly warmup?: number
   /** Evaluations of the held-out data, besides those before the first step and after the last. */
   readonly evaluate?: {
@@ -167,15 +167,17 @@ export interface CheckedSpec extends Omit<TrainSpec, "base" | "objective" | "ada
 /** Checks a specification and fills in what does not depend on the data. */
 export function checkSpec(plugins: Plugins, spec: TrainSpec): CheckedSpec {
   const checked = decodeAt(schema, spec, [], "InvalidOption")
-  const refuse = (path: string, message: string) => {
-    throw new GenArmError({ _tag: "InvalidOption", path: [path] }, message)
+  const refuse = (path: string | readonly string[], message: string) => {
+    throw new GenArmError({ _tag: "InvalidOption", path: [path].flat() }, message)
   }
   const base: ModelRef = typeof checked.base === "string" ? { model: checked.base } : checked.base
   if (base.adapter !== undefined) {
-    refuse("base", "expected a base without an adapter: training goes on from whole weights only")
+    const why = "training goes on from whole weights only"
+    refuse(["base", "adapter"], `expected a base without an adapter: ${why}`)
   }
   if (base.weights !== undefined && base.weights !== "f32") {
-    refuse("base", `expected a base in "f32", found "${base.weights}": gradients need full weights`)
+    const why = "gradients need full weights"
+    refuse(["base", "weights"], `expected a base in "f32", found "${base.weights}": ${why}`)
   }
   if ((checked.steps === undefined) === (checked.epochs === undefined)) {
     refuse("steps", "expected either steps or epochs, found both or neither")
@@ -184,16 +186,35 @@ export function checkSpec(plugins: Plugins, spec: TrainSpec): CheckedSpec {
   if (batch % accumulate !== 0) {
     refuse("accumulate", `expected a divisor of the batch, ${batch}, found ${accumulate}`)
   }
+  const targets = checked.adapter?.targets ?? []
+  if (new Set(targets).size < targets.length) {
+    refuse(["adapter", "targets"], `expected every target once, found ${targets.join(", ")}`)
+  }
   if (!isData(data)) refuse("data", `expected a path, { files } or examples, found ${typeof data}`)
   if (typeof heldOut === "number") decodeAt(share, heldOut, ["heldOut"], "InvalidOption")
   else if (!isData(heldOut)) {
     refuse("heldOut", `expected a share, a path, { files } or examples, found ${typeof heldOut}`)
   }
+  if (heldOut === 0 && checked.evaluate !== undefined) {
+    refuse("evaluate", "expected no evaluate where heldOut is 0: there is nothing to evaluate")
+  }
+  const objective = checkNode(
+    plugins,
+    "objective",
+    checked.objective,
+    ["objective"],
+    "InvalidOption",
+  )
+  if (definitionOf(plugins, "objective", objective).data === "texts") {
+    const why = `${objective.plugin} is trained on texts, which have no prompt: leave it out`
+    if (checked.maxPromptTokens !== undefined) refuse("maxPromptTokens", why)
+    if (base.template !== undefined) refuse(["base", "template"], why)
+  }
   const { adapter, optimizer = {}, ...rest } = checked
   return {
     ...rest as Omit<CheckedSpec, "adapter">,
     base,
-    objective: checkNode(plugins, "objective", checked.objective, ["objective"], "InvalidOption"),
+    objective,
     ...adapter !== undefined && {
       adapter: {
         rank: adapter.rank ?? 8,
@@ -222,6 +243,7 @@ function isData(data: unknown): data is TrainingData {
   if (typeof data === "string") return data !== ""
   if (typeof data !== "object" || data === null) return false
   return "files" in data
-    ? Array.isArray(data.files) && data.files.length > 0
+    ? Array.isArray(data.files) && data.files.length > 0 &&
+      data.files.every((file) => typeof file === "string" && file !== "")
     : Symbol.iterator in data || Symbol.asyncIterator in data
 }

@@ -9,6 +9,7 @@ import {
   type CheckpointState,
   type Fingerprint,
   loadCheckpoint,
+  removeCheckpoint,
   saveCheckpoint,
 } from "./checkpoint.ts"
 import { learningRateFactor, type LearningRateSchedule } from "./learning_rate.ts"
@@ -32,7 +33,7 @@ export interface TrainerSpec {
   readonly optimizer: AdamWOptions
   /** The gradient is scaled down to this norm. */
   readonly maxGradientNorm: number
-  /** Steps between evaluations, log entries, checkpoints. */
+  /** Steps between evaluations, log entries, checkpoints; the first and last come with an entry. */
   readonly evaluateEvery: number
   readonly logEvery: number
   readonly checkpointEvery: number
@@ -74,12 +75,21 @@ export interface TrainerResult {
   readonly log: TrainingLog
 }
 
-/** Losses of the first steps, whose mean later ones are measured by. */
-const firstSteps = 10
-/** Weight of a step in the running mean of the loss. */
+/**
+ * A training has diverged when the gradient or a loss is no number, or when the running mean of the
+ * loss is above three times the mean of the first steps, and by more than 3: losses that begin near 0
+ * are soon many times that. In the running mean a step has a weight of 0.1, so that it takes a few
+ * bad ones, or one beyond all measure: a model that was thrown far may settle at a loss near chance.
+ *
+ * Checkpoints are written once the next step's loss has shown the weights to be sound, so that the one
+ * that is kept is good.
+ */
+function highestLoss(first: number): number {
+  return first + Math.max(2 * Math.abs(first), 3)
+}
+
 const smoothing = 0.1
-/** A training whose running loss is this many times the first has diverged. */
-const divergence = 3
+const firstSteps = 10
 
 /** The numbers that a checkpoint keeps beside the arrays. */
 interface Progress extends CheckpointState {
@@ -120,17 +130,26 @@ export async function runTraining(spec: TrainerSpec): Promise<TrainerResult> {
   }
   if (spec.resume) {
     state = await loadCheckpoint(out, spec.fingerprint, arrays) as unknown as Progress
-  }
+  } else await removeCheckpoint(out)
   const log = await TrainingLog.open(out, spec.resume ? state.step : -1)
   const begin = performance.now() - state.seconds * 1000
   const seconds = () => (performance.now() - begin) / 1000
 
+  /** The step of the checkpoint that is there. */
+  let saved = state.step
+  // Of the last step.
+  let norm = 0
+  let learningRate = 0
   const evaluate = async (): Promise<void> => {
     if (heldOut === undefined) return
     const figures: Record<string, number> = {}
     for (const batch of heldOut.evaluation()) {
       throwIfAborted(spec.signal)
       addFigures(figures, (await runner.evaluate(batch)).figures)
+    }
+    if (!Number.isFinite(figures.loss)) {
+      const found = { what: "held-out loss", loss: figures.loss, norm, learningRate }
+      throw diverged(spec, state, { saved, ...found })
     }
     await log.add({ step: state.step, heldOut: figures })
     const isBest = state.bestLoss === null || figures.loss < state.bestLoss
@@ -145,6 +164,13 @@ export async function runTraining(spec: TrainerSpec): Promise<TrainerResult> {
     }
   }
 
+  /** Where a checkpoint is due. */
+  const save = async (): Promise<void> => {
+    if (state.step === saved || state.step % spec.checkpointEvery !== 0) return
+    await saveCheckpoint(out, spec.fingerprint, state, arrays)
+    saved = state.step
+  }
+
   if (state.step === 0) await evaluate()
   let sums: Record<string, number> = {}
   let summed = 0
@@ -157,21 +183,18 @@ export async function runTraining(spec: TrainerSpec): Promise<TrainerResult> {
       addFigures(figures, (await runner.accumulate(batch, gradient)).figures)
       tokens += batch.rows * batch.tokens
     }
-    const norm = gradientNorm(gradient)
-    const factor = learningRateFactor(spec.schedule, state.step, spec)
-    const learningRate = spec.learningRate * factor
-    const first: [number, number] = state.first[1] < firstSteps
-      ? [
-        (state.first[0] * state.first[1] + figures.loss) / (state.first[1] + 1),
-        state.first[1] + 1,
-      ]
-      : [...state.first]
+    norm = gradientNorm(gradient)
+    learningRate = spec.learningRate * learningRateFactor(spec.schedule, state.step, spec)
+    const first = withFirst(state.first, figures.loss)
     const runningLoss = state.step === 0
       ? figures.loss
       : state.runningLoss + smoothing * (figures.loss - state.runningLoss)
-    if (!Number.isFinite(norm) || !(runningLoss <= divergence * Math.max(first[0], 1e-3))) {
-      throw diverged(spec, state, { loss: figures.loss, first: first[0], norm, learningRate })
+    const isFinite = Number.isFinite(norm) && Number.isFinite(figures.loss)
+    if (!isFinite || runningLoss > highestLoss(first[0])) {
+      const found = { what: "loss", loss: figures.loss, first: first[0], norm, learningRate }
+      throw diverged(spec, state, { saved, ...found })
     }
+    if (figures.loss <= highestLoss(first[0])) await save()
     const clipped = Math.min(1, spec.maxGradientNorm / (norm + 1e-6))
     optimizer.step(gradient, state.step + 1, learningRate, clipped)
     state = {
@@ -186,7 +209,8 @@ export async function runTraining(spec: TrainerSpec): Promise<TrainerResult> {
     summed++
     const isLast = state.step === steps
     const savesNow = state.step % spec.checkpointEvery === 0
-    if (savesNow || isLast || state.step % spec.logEvery === 0) {
+    const evaluatesNow = isLast || state.step % spec.evaluateEvery === 0
+    if (savesNow || evaluatesNow || state.step % spec.logEvery === 0) {
       await log.add({
         step: state.step,
         train: Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / summed])),
@@ -198,10 +222,14 @@ export async function runTraining(spec: TrainerSpec): Promise<TrainerResult> {
       sums = {}
       summed = 0
     }
-    if (isLast || state.step % spec.evaluateEvery === 0) await evaluate()
-    if (savesNow) await saveCheckpoint(out, spec.fingerprint, state, arrays)
+    if (evaluatesNow) await evaluate()
     report(spec, state, figures)
   }
+  if (!trainable.values.every(Number.isFinite)) {
+    const what = "weights are no numbers, loss"
+    throw diverged(spec, state, { saved, what, loss: state.runningLoss, norm, learningRate })
+  }
+  await save()
   if (best !== undefined && state.bestLoss !== null) trainable.values.set(best)
   return {
     steps: state.step,
@@ -210,6 +238,14 @@ export async function runTraining(spec: TrainerSpec): Promise<TrainerResult> {
     tokens: state.tokens,
     log,
   }
+}
+
+/** The mean loss of the first steps with that of one more, where it is one of them. */
+function withFirst([mean, steps]: Progress["first"], loss: number): [number, number] {
+  if (steps === firstSteps) return [mean, steps]
+  // Bounded, so that a training that diverges at once is not measured by itself.
+  const bounded = steps === 0 ? loss : Math.min(loss, mean + Math.max(Math.abs(mean) / 2, 1))
+  return [(mean * steps + bounded) / (steps + 1), steps + 1]
 }
 
 function addFigures(sums: Record<string, number>, figures: Readonly<Record<string, number>>): void {
@@ -235,23 +271,23 @@ function report(
 }
 
 function diverged(
-  { out, checkpointEvery }: TrainerSpec,
+  { out }: TrainerSpec,
   { step }: Progress,
   found: {
+    readonly saved: number
+    readonly what: string
     readonly loss: number
-    readonly first: number
+    readonly first?: number
     readonly norm: number
     readonly learningRate: number
   },
 ): GenArmError {
-  const saved = Math.floor(step / checkpointEvery) * checkpointEvery
-  const { loss, first, norm, learningRate } = found
+  const { saved, what, loss, first, norm, learningRate } = found
+  const beginning = first === undefined ? "" : ` (${first.toPrecision(4)} at the beginning)`
   return new GenArmError(
     { _tag: "TrainingDiverged", step, loss, gradientNorm: norm, learningRate },
-    `the training diverged at step ${step}: loss ${loss.toPrecision(4)} (${
-      first.toPrecision(4)
-    } at the beginning), gradient norm ${norm.toPrecision(4)}, learning rate ` +
-      `${learningRate.toPrecision(3)}. ` +
+    `the training diverged at step ${step}: ${what} ${loss.toPrecision(4)}${beginning}, gradient ` +
+      `norm ${norm.toPrecision(4)}, learning rate ${learningRate.toPrecision(3)}. ` +
       (step === 0
         ? "It was so before the first update: the base's weights are damaged"
         : "Lower the learning rate or lengthen the warm-up") +

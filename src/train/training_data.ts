@@ -2,10 +2,11 @@
 import { GenArmError, throwIfAborted } from "../errors.ts"
 import type { Tokenizer } from "../files/tokenizer.ts"
 import type { ObjectiveDefinition } from "../plugin/objective.ts"
+import { printValue } from "../plugin/options.ts"
 import type { PreferencePair, TokenPair } from "./data/pairs.ts"
 import { readPreferences, type ReadPreferencesOptions } from "./data/preferences.ts"
-import { printPreferenceReport } from "./data/preferences_report.ts"
-import { splitHeldOut } from "./data/preferences_split.ts"
+import { type Dropped, printPreferenceReport } from "./data/preferences_report.ts"
+import { type Split, splitHeldOut } from "./data/preferences_split.ts"
 import { tokenizePreferences } from "./data/preferences_tokens.ts"
 import { type CorpusText, readTexts, type ReadTextsOptions } from "./data/texts.ts"
 import type { DataRecord } from "./export/training_record.ts"
@@ -47,18 +48,17 @@ export async function prepareTexts(
   heldOut: number | TrainingData,
   options: TokenizeOptions,
 ): Promise<PreparedData<TokenText>> {
-  const texts = await collect(data, "texts", options.signal) as CorpusText[]
-  const split = await divide(
-    texts.map((text) => ({ ...text, prompt: text.text })),
-    heldOut,
-    options,
-  )
-  const encode = ({ text, complete }: CorpusText): number[] => {
-    const ids = options.tokenizer.encode(text)
-    const { eos } = options.tokenizer
-    return complete && eos !== undefined ? [...ids, eos] : ids
-  }
-  const train = split.train.map(encode)
+  const { examples } = await collect("data", data, "texts", options.signal)
+  const texts = examples as CorpusText[]
+  const split = await divide(texts, "texts", heldOut, options)
+  const { eos } = options.tokenizer
+  const encode = (texts: readonly CorpusText[]): number[][] =>
+    texts.map(({ text, complete }) => {
+      const ids = options.tokenizer.encode(text)
+      return complete && eos !== undefined ? [...ids, eos] : ids
+    }).filter(({ length }) => length > 1) // One token alone follows from nothing.
+  const train = encode(split.train)
+  const held = encode(split.heldOut)
   const total = train.reduce((sum, { length }) => sum + length, 0)
   if (total <= options.tokens) {
     throw new GenArmError(
@@ -67,14 +67,21 @@ export async function prepareTexts(
         `${total} in ${train.length} texts: give more text, or fewer tokens a row`,
     )
   }
+  if (heldOut !== 0 && held.length === 0) {
+    throw new GenArmError(
+      { _tag: "NoTrainingData" },
+      `expected texts of two tokens or more to hold out, found none in ${split.heldOut.length}: ` +
+        "give more, or heldOut: 0",
+    )
+  }
   return {
     train,
-    heldOut: split.heldOut.map(encode),
+    heldOut: held,
     record: {
       name: nameOf(data),
-      read: texts.length,
+      read: split.train.length + split.heldOut.length,
       kept: train.length,
-      heldOut: split.heldOut.length,
+      heldOut: held.length,
       report: `${total} tokens`,
     },
   }
@@ -86,18 +93,23 @@ export async function preparePairs(
   heldOut: number | TrainingData,
   options: TokenizeOptions,
 ): Promise<PreparedData<TokenPair>> {
-  const pairs = await collect(data, "pairs", options.signal) as PreferencePair[]
-  const split = await divide(pairs, heldOut, options)
+  const { examples, dropped } = await collect("data", data, "pairs", options.signal)
+  const split = await divide(examples as PreferencePair[], "pairs", heldOut, options)
   const form = {
     maxTokens: options.tokens,
+    eos: options.tokenizer.eos ?? "none" as const,
     ...options.maxPromptTokens !== undefined && { maxPromptTokens: options.maxPromptTokens },
     ...options.template !== undefined && { template: options.template },
     ...options.signal && { signal: options.signal },
   }
-  const train = await tokenizePreferences(split.train, options.tokenizer, form)
+  const pairs = withDropped(split.train, dropped)
+  const train = await tokenizePreferences(pairs, options.tokenizer, form)
   const held = split.heldOut.length === 0
     ? undefined
-    : await tokenizePreferences(split.heldOut, options.tokenizer, form)
+    : await tokenizePreferences(split.heldOut, options.tokenizer, form).catch((error) => {
+      if (!(error instanceof GenArmError)) throw error
+      throw new GenArmError(error.reason, `held out: ${error.message}`, { cause: error })
+    })
   return {
     train: train.pairs,
     heldOut: held?.pairs ?? [],
@@ -112,57 +124,112 @@ export async function preparePairs(
   }
 }
 
+/** Where data stands in the specification. */
+type Place = "data" | "heldOut"
+
 /** Reads everything, and checks that it is of the kind the objective is for. */
 async function collect(
+  place: Place,
   data: TrainingData,
   kind: ObjectiveDefinition["data"],
   signal: AbortSignal | undefined,
-): Promise<(CorpusText | PreferencePair)[]> {
+): Promise<{ examples: (CorpusText | PreferencePair)[]; dropped: readonly Dropped[] }> {
   const examples: (CorpusText | PreferencePair)[] = []
-  for await (const example of source(data, kind)) {
-    throwIfAborted(signal)
-    const isPair = typeof example === "object" && example !== null && "chosen" in example
-    const isText = typeof example === "string" ||
-      typeof example === "object" && example !== null && "text" in example
-    if (kind === "pairs" ? !isPair : !isText) {
-      throw new GenArmError(
-        { _tag: "InvalidOption", path: ["data", examples.length] },
-        `the objective is trained on ${kind}: expected ${
-          kind === "pairs" ? "{ prompt, chosen, rejected }" : "a text, or { text, complete }"
-        }, found ${JSON.stringify(example)?.slice(0, 80)}, at data[${examples.length}]`,
-      )
+  const readers = typeof data === "string"
+    ? readersOf(place, { files: [data] }, kind)
+    : "files" in data
+    ? readersOf(place, data, kind)
+    : [data]
+  for (const reader of readers) {
+    for await (const example of reader) {
+      throwIfAborted(signal)
+      checkExample(example, kind, [place, examples.length])
+      examples.push(typeof example === "string" ? { text: example, complete: true } : example)
     }
-    examples.push(typeof example === "string" ? { text: example, complete: true } : example)
   }
-  return examples
+  const dropped = readers.flatMap((reader) =>
+    "dropped" in reader ? reader.dropped as readonly Dropped[] : []
+  )
+  return { examples, dropped }
 }
 
-async function* source(
-  data: TrainingData,
+function readersOf(
+  place: Place,
+  { files, ...options }: DataFiles,
   kind: ObjectiveDefinition["data"],
-): AsyncIterable<Example> {
-  if (typeof data === "string") return yield* source({ files: [data] }, kind)
-  if (!("files" in data)) {
-    yield* data
-    return
-  }
-  const { files, ...options } = data
-  for (const file of files) {
-    yield* kind === "texts" ? readTexts(file, options) : readPreferences(file, options)
-  }
+): AsyncIterable<Example>[] {
+  return under(
+    place,
+    () => files.map((f) => kind === "texts" ? readTexts(f, options) : readPreferences(f, options)),
+  )
+}
+
+function checkExample(
+  example: unknown,
+  kind: ObjectiveDefinition["data"],
+  [place, index]: readonly [Place, number],
+): void {
+  const isObject = typeof example === "object" && example !== null
+  const isRight = kind === "pairs"
+    ? isObject && "prompt" in example && isPrompt(example.prompt) &&
+      "chosen" in example && typeof example.chosen === "string" &&
+      "rejected" in example && typeof example.rejected === "string"
+    : typeof example === "string" ||
+      isObject && "text" in example && typeof example.text === "string" &&
+        "complete" in example && typeof example.complete === "boolean"
+  if (isRight) return
+  throw new GenArmError(
+    { _tag: "InvalidOption", path: [place, index] },
+    `the objective is trained on ${kind}: expected ${
+      kind === "pairs" ? "{ prompt, chosen, rejected }" : "a text, or { text, complete }"
+    }, found ${printValue(example)}, at ${place}[${index}]; give such data, or another objective`,
+  )
+}
+
+function isPrompt(prompt: unknown): boolean {
+  return typeof prompt === "string" || Array.isArray(prompt)
 }
 
 async function divide<T extends CorpusText | PreferencePair>(
   examples: readonly T[],
+  kind: ObjectiveDefinition["data"],
   heldOut: number | TrainingData,
   { seed, signal }: TokenizeOptions,
-): Promise<{ readonly train: readonly T[]; readonly heldOut: readonly T[] }> {
+): Promise<Split<T>> {
   if (heldOut === 0) return { train: examples, heldOut: [] }
-  if (typeof heldOut === "number") {
-    return splitHeldOut(examples as (T & { prompt: unknown })[], heldOut, seed)
+  if (typeof heldOut !== "number") {
+    const held = await collect("heldOut", heldOut, kind, signal)
+    return { train: examples, heldOut: withDropped(held.examples as T[], held.dropped) }
   }
-  const kind = examples.length > 0 && "chosen" in examples[0] ? "pairs" : "texts"
-  return { train: examples, heldOut: await collect(heldOut, kind, signal) as T[] }
+  // The report says what became of them.
+  if (examples.length === 0) return { train: [], heldOut: [] }
+  // Equal texts stay on one side, as pairs of one prompt do.
+  const keyed = examples.map((example) => ({
+    prompt: "prompt" in example ? example.prompt : example.text,
+    example,
+  }))
+  const split = under("heldOut", () => splitHeldOut(keyed, heldOut, seed))
+  const back = (side: typeof keyed) => side.map(({ example }) => example)
+  return { train: back([...split.train]), heldOut: back([...split.heldOut]) }
+}
+
+/** Examples as the reader of a file gives them, which says what it dropped. */
+function withDropped<T>(
+  examples: readonly T[],
+  dropped: readonly Dropped[],
+): readonly T[] & { readonly dropped: readonly Dropped[] } {
+  return Object.assign([...examples], { dropped })
+}
+
+/** Runs a check of options that stand under a key of the specification. */
+function under<A>(place: Place, check: () => A): A {
+  try {
+    return check()
+  } catch (error) {
+    if (!(error instanceof GenArmError) || error.reason._tag !== "InvalidOption") throw error
+    const path = error.reason.path[0] === "items" ? [] : error.reason.path
+    throw new GenArmError({ ...error.reason, path: [place, ...path] }, error.message)
+  }
 }
 
 function nameOf(data: TrainingData): string {

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs"
 import { appendFile, readFile } from "node:fs/promises"
 import { join } from "node:path"
+import { GenArmError, messageOf } from "../errors.ts"
 import { writeFileAtomic } from "../files/write_file.ts"
 
 /** Figures of the steps since the entry before. */
@@ -51,7 +52,7 @@ export class TrainingLog {
       for (const line of (await readFile(path, "utf8")).split("\n")) {
         // A kill may have cut the last line.
         const entry = parseLine(line)
-        if (entry !== undefined && entry.step <= upToStep) kept.push(entry)
+        if (entry?.step !== undefined && entry.step <= upToStep) kept.push(entry)
       }
     }
     await writeFileAtomic(path, kept.map(lineOf).join(""))
@@ -66,7 +67,18 @@ export class TrainingLog {
   /** Adds an entry. */
   async add(entry: LogEntry): Promise<void> {
     this.#entries.push(entry)
-    await appendFile(this.#path, lineOf(entry))
+    try {
+      await appendFile(this.#path, lineOf(entry))
+    } catch (error) {
+      throw new GenArmError(
+        { _tag: "WriteFailed", file: this.#path },
+        `${this.#path} could not be written: ${
+          messageOf(error)
+        }; check the space left on the disk ` +
+          "and the permissions of the folder, then train again to go on from the last checkpoint",
+        { cause: error },
+      )
+    }
   }
 }
 
@@ -74,7 +86,7 @@ function lineOf(entry: LogEntry): string {
   return JSON.stringify(entry) + "\n"
 }
 
-function parseLine(line: string): LogEntry | undefined {
+function parseLine(line: string): LogEntry | null | undefined {
   try {
     return line === "" ? undefined : JSON.parse(line)
   } catch {

@@ -35,7 +35,7 @@ export function broadcast(a: readonly Size[], b: readonly Size[]): Size[] {
     const y = b[b.length - rank + i] ?? 1
     if (x === 1) return y
     if (y === 1 || sameSize(x, y)) return x
-    throw new TypeError(`internal: shapes [${a.map(print)}] and [${b.map(print)}] do not broadcast`)
+    throw new TypeError(`shapes [${a.map(print)}] and [${b.map(print)}] do not broadcast`)
   })
 }
 
@@ -52,6 +52,16 @@ export function sumTo(gradient: Tensor, target: Pick<Tensor, "value" | "shape">)
   const kept = from.map((size, i) => axes.includes(i) ? 1 : size)
   const sum = untracked("ReduceSum", [gradient, tape.graph.integers(axes)], kept, { keepdims: 1 })
   return added === 0 ? sum : untracked("Reshape", [sum, tape.graph.integers(to)], to)
+}
+
+/** Refuses dimensions that a tensor has not: they are counted from 0. */
+export function checkAxes(x: Tensor, axes: readonly number[]): void {
+  const { length } = x.shape
+  const wrong = axes.find((axis) => !Number.isInteger(axis) || axis < 0 || axis >= length)
+  if (wrong === undefined) return
+  throw new RangeError(
+    `expected dimensions of [${x.shape.map(print)}], from 0 to ${length - 1}, found ${wrong}`,
+  )
 }
 
 function print(size: Size): string {

@@ -4,7 +4,19 @@ import { operation, sumTo, untracked } from "./_operation.ts"
 import { add, divide, exp, multiply, negate, scale, sqrt, subtract } from "./arithmetic.ts"
 import { sum } from "./reductions.ts"
 
-/** `e^x / sum e^x` over the last dimension. */
+/**
+ * `e^x / sum e^x` over the last dimension of `x`, in its shape: probabilities from logits.
+ *
+ * @example
+ * ```ts
+ * import { softmax, Tape } from "genarm/onnx"
+ * import { assertEquals } from "@std/assert"
+ *
+ * const tape = new Tape()
+ * const scores = tape.variable("scores", [2, 4, 8, 8])
+ * assertEquals(softmax(scores).shape, [2, 4, 8, 8])
+ * ```
+ */
 export function softmax(x: Tensor): Tensor {
   const y: Tensor = operation("Softmax", [x], x.shape, (dy) => {
     const weighted = multiply(dy, y)
@@ -14,8 +26,19 @@ export function softmax(x: Tensor): Tensor {
 }
 
 /**
- * The natural log of the probability that `logits [n, vocabulary]` give to `targets [n, 1]`:
+ * The natural log of the probability that `logits [n, vocabulary]` give to `targets [n, 1]`, int64:
  * `[n, 1]`. One operation, so that its gradient, `onehot - softmax`, is two passes over the rows.
+ *
+ * @example
+ * ```ts
+ * import { logLikelihood, Tape } from "genarm/onnx"
+ * import { assertEquals } from "@std/assert"
+ *
+ * const tape = new Tape()
+ * const logits = tape.variable("logits", [40, 32])
+ * const targets = tape.input("targets", "int64", [40, 1])
+ * assertEquals(logLikelihood(logits, targets).shape, [40, 1])
+ * ```
  */
 export function logLikelihood(logits: Tensor, targets: Tensor): Tensor {
   const { tape, shape } = logits
@@ -23,7 +46,7 @@ export function logLikelihood(logits: Tensor, targets: Tensor): Tensor {
   const rows: Size[] = [shape[0], 1]
   const value = tape.graph.node("GatherElements", [logProbs.value, targets.value], { axis: 1 })
   return tape.record([logits], [{ value, shape: rows }], ([dy]) => {
-    const others = negate(multiply(exp(logProbs), dy!))
+    const others = multiply(exp(logProbs), negate(dy!))
     return [
       // Added to existing entries one by one: ScatterND would lose sums on several threads.
       untracked("ScatterElements", [others, targets, dy!], shape, { axis: 1, reduction: "add" }),
@@ -31,7 +54,21 @@ export function logLikelihood(logits: Tensor, targets: Tensor): Tensor {
   })[0]
 }
 
-/** Root-mean-square norm (arXiv 1910.07467): `x / sqrt(mean x^2 + epsilon) * weight`. */
+/**
+ * Root-mean-square norm (arXiv 1910.07467): `x / sqrt(mean x^2 + epsilon) * weight` over the last
+ * dimension of `x`, in its shape; `weight` has the size of that dimension.
+ *
+ * @example
+ * ```ts
+ * import { rmsNorm, Tape } from "genarm/onnx"
+ * import { assertEquals } from "@std/assert"
+ *
+ * const tape = new Tape()
+ * const x = tape.variable("x", [40, 16])
+ * const weight = tape.variable("weight", [16])
+ * assertEquals(rmsNorm(x, weight, 1e-5).shape, [40, 16])
+ * ```
+ */
 export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
   const { tape } = x
   const last = x.shape.length - 1

@@ -62,7 +62,7 @@ const schema = Schema.Struct({
  *
  * @example
  * ```ts
- * import { readPreferences } from "./preferences.ts"
+ * import { readPreferences } from "genarm/train"
  * import { assertEquals } from "@std/assert"
  * import { mkdtemp, rm, writeFile } from "node:fs/promises"
  * import { tmpdir } from "node:os"

@@ -75,7 +75,7 @@ export class DropTally {
  *
  * @example
  * ```ts
- * import { printPreferenceReport } from "./preferences_report.ts"
+ * import { printPreferenceReport } from "genarm/train"
  * import { assertEquals } from "@std/assert"
  *
  * const text = printPreferenceReport({

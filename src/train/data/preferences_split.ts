@@ -27,7 +27,7 @@ export interface Split<T> {
  *
  * @example
  * ```ts
- * import { splitHeldOut } from "./preferences_split.ts"
+ * import { splitHeldOut } from "genarm/train"
  * import { assertEquals } from "@std/assert"
  *
  * const pairs = Array.from({ length: 100 }, (_, i) => ({ prompt: `Story ${i}`, chosen: "a" }))

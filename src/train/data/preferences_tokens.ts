@@ -38,8 +38,7 @@ export interface TokenizedPreferences {
  *
  * @example
  * ```ts
- * import { tokenizePreferences } from "./preferences_tokens.ts"
- * import { openTokenizer } from "../../files/tokenizer.ts"
+ * import { openTokenizer, tokenizePreferences } from "genarm/train"
  * import { assertEquals } from "@std/assert"
  *
  * const tokenizer = await openTokenizer("tests/fixtures/models/llama")

@@ -34,7 +34,7 @@ export interface ReadTextsOptions {
  *
  * @example
  * ```ts
- * import { readTexts } from "./texts.ts"
+ * import { readTexts } from "genarm/train"
  * import { assertEquals } from "@std/assert"
  * import { mkdtemp, writeFile } from "node:fs/promises"
  * import { tmpdir } from "node:os"

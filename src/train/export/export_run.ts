@@ -1,6 +1,5 @@
 /** Writing what a training gave: the model or adapter, its tokenizer, and its card. */
 import { basename, join } from "node:path"
-import { copyTokenizer } from "../../files/copy_tokenizer.ts"
 import type { CheckedSpec } from "../train_spec.ts"
 import type { Trainable } from "../trainable.ts"
 import type { TrainerResult } from "../trainer.ts"
@@ -38,7 +37,6 @@ export async function exportRun(
     await exportModel({ out, config: trainable.config, tensors, dtype, baseFolder })
   } else {
     await exportAdapter({ out, baseName: spec.base.model, ...adapter, tensors, dtype })
-    await copyTokenizer(baseFolder, out)
   }
   const { optimizer, card = {} } = spec
   const weights = trainable.weights.reduce((sum, { values }) => sum + values.length, 0)

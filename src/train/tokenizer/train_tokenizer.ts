@@ -43,7 +43,7 @@ export interface TrainedTokenizer {
  *
  * @example
  * ```ts
- * import { trainTokenizer } from "./train_tokenizer.ts"
+ * import { trainTokenizer } from "genarm/train"
  * import { assertEquals } from "@std/assert"
  *
  * const { merges } = await trainTokenizer(["low lower lowest"], { vocabularySize: 259 })

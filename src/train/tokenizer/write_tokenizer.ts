@@ -13,6 +13,21 @@ import type { TrainedTokenizer } from "./train_tokenizer.ts"
  * made where it is missing.
  *
  * @throws {GenArmError} `WriteFailed`; each file is then the new one or the old one, whole.
+ *
+ * @example
+ * ```ts
+ * import { openTokenizer, trainTokenizer, writeTokenizer } from "genarm/train"
+ * import { assertEquals } from "@std/assert"
+ * import { mkdtemp, rm } from "node:fs/promises"
+ * import { tmpdir } from "node:os"
+ * import { join } from "node:path"
+ *
+ * const folder = await mkdtemp(join(tmpdir(), "tokenizer-"))
+ * await writeTokenizer(folder, await trainTokenizer(["low lower lowest"], { vocabularySize: 259 }))
+ * const tokenizer = await openTokenizer(folder)
+ * assertEquals(tokenizer.decode(tokenizer.encode("lowly")), "lowly")
+ * await rm(folder, { recursive: true })
+ * ```
  */
 export async function writeTokenizer(folder: string, tokenizer: TrainedTokenizer): Promise<void> {
   const json = `${JSON.stringify(tokenizerJson(tokenizer), null, 1)}\n`

@@ -1,0 +1,275 @@
+/**
+ * What guidance does, on the models of `examples/models` and held-out story beginnings: every reward
+ * by its weight, both together, the small reward model that guides the larger base, and the policy
+ * that DPO trained on the same pairs. Writes tables, pictures and the texts themselves.
+ *
+ *     deno run -A examples/train/evaluate.ts --models folder --out folder --lexicon vader_lexicon.txt \
+ *       [--prompts 12] [--samples 20] [--dpo folder] stories.txt ...
+ */
+import { mkdirSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import process from "node:process"
+import { parseArgs } from "node:util"
+import {
+  arm,
+  compareRows,
+  defineGraph,
+  type Estimate,
+  evaluateGuidance,
+  frontierChart,
+  guidancePoints,
+  type GuidanceRow,
+  markdownTable,
+  type Measure,
+  openPipeline,
+} from "genarm"
+import { openingsOf, readCorpus } from "./_corpus.ts"
+import { cheerfulness, dialogue, sentencesIn } from "./_scores.ts"
+import { independentSentiment } from "./_sentiment.ts"
+import { readLexicon } from "./_vader.ts"
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    models: { type: "string" },
+    out: { type: "string" },
+    lexicon: { type: "string" },
+    dpo: { type: "string" },
+    prompts: { type: "string", default: "12" },
+    samples: { type: "string", default: "20" },
+    tokens: { type: "string", default: "200" },
+  },
+})
+const { models, out, lexicon: lexiconFile } = values
+if (models === undefined || out === undefined || lexiconFile === undefined) {
+  throw new Error("name --models, --out and a --lexicon in the format of VADER")
+}
+mkdirSync(out, { recursive: true })
+const corpus = await readCorpus(positionals)
+const lexicon = readLexicon(lexiconFile)
+const cheer = cheerfulness(lexicon)
+const sentiment = independentSentiment(corpus.train.map(({ text }) => text), lexicon)
+
+/** Verbs of saying, a sentence: what talk looks like without its quotation marks. */
+const sayingVerbs = (text: string): number =>
+  (text.match(/\b(?:said|asked|replied|answered|shouted|whispered|yelled|told|exclaimed)\b/gi)
+    ?.length ?? 0) / sentencesIn(text)
+
+const common = {
+  prompts: openingsOf(corpus.heldOut).slice(0, Number(values.prompts)),
+  samples: Number(values.samples),
+  maxTokens: Number(values.tokens),
+  seed: 100,
+}
+const base = join(models, "base")
+const adapter = (name: string) => arm({ adapter: join(models, name) })
+const steps = [0, 0.5, 1, 2, 4]
+const sections: string[] = []
+const figures: Record<string, unknown> = {}
+
+/** The figures of one reward, by its weight. */
+const rewardMeasures: Record<string, Record<string, Measure>> = {
+  cheerful: { "cheer (ranked by)": cheer, "sentiment (independent)": sentiment },
+  dialogue: { "in quotes (ranked by)": dialogue, "saying verbs (independent)": sayingVerbs },
+}
+const measured: Record<string, GuidanceRow[]> = {}
+
+for (const [name, measures] of Object.entries(rewardMeasures)) {
+  const graph = defineGraph({ base, rewards: { [name]: { reward: adapter(name), weight: 1 } } })
+  await using pipeline = await openPipeline(graph)
+  const weights = steps.map((weight) => ({ [name]: weight }))
+  measured[name] = await evaluateGuidance(pipeline, { ...common, weights, measures, onProgress })
+  section(`${name}, by its weight`, measured[name], Object.keys(measures))
+  writeTexts(name, measured[name])
+}
+
+{
+  const graph = defineGraph({
+    base,
+    rewards: {
+      cheerful: { reward: adapter("cheerful"), weight: 1 },
+      dialogue: { reward: adapter("dialogue"), weight: 1 },
+    },
+  })
+  await using pipeline = await openPipeline(graph)
+  const weights = [[2, 0], [1.5, 0.5], [1, 1], [0.5, 1.5], [0, 2], [0, 0]]
+    .map(([cheerful, dialogue]) => ({ cheerful, dialogue }))
+  const measures = { cheer, "in quotes": dialogue }
+  const rows = await evaluateGuidance(pipeline, { ...common, weights, measures, onProgress })
+  section("both rewards", rows, Object.keys(measures))
+  writeFileSync(
+    join(out, "trade_off.svg"),
+    frontierChart({
+      title: "Two rewards, one budget of weight",
+      xLabel: "cheer: valence a sentence",
+      yLabel: "share of the text in quotes",
+      series: [
+        {
+          name: "cheerful + dialogue = 2",
+          points: guidancePoints(rows.slice(0, 5), "cheer", "in quotes"),
+        },
+        { name: "base", points: guidancePoints(rows.slice(5), "cheer", "in quotes") },
+      ],
+    }),
+  )
+}
+
+const small = defineGraph({
+  base,
+  rewards: { small: { reward: arm({ model: join(models, "cheerful-small") }), weight: 1 } },
+})
+{
+  await using pipeline = await openPipeline(small)
+  const measures = rewardMeasures.cheerful
+  measured.small = await evaluateGuidance(pipeline, {
+    ...common,
+    weights: steps.map((weight) => ({ small: weight })),
+    measures,
+    onProgress,
+  })
+  section(
+    "weak to strong: the small reward model guides the base",
+    measured.small,
+    Object.keys(measures),
+  )
+  writeTexts("small", measured.small)
+}
+
+if (values.dpo !== undefined) {
+  const graph = defineGraph({
+    base: { model: base, adapter: values.dpo },
+    rewards: {
+      cheerful: { reward: adapter("cheerful"), weight: 0 },
+      plain: { reward: arm({ model: base }), weight: 0 },
+    },
+  })
+  await using pipeline = await openPipeline(graph)
+  const measures: Record<string, Measure> = {
+    ...rewardMeasures.cheerful,
+    // The policy is the graph's base here, so what it costs is counted against the plain model.
+    "KL / token": (_, { tokens }) =>
+      tokens.reduce((sum, { logprob, rewards }) => sum + logprob.base - rewards.plain, 0) /
+      Math.max(1, tokens.length),
+    "log base / token": (_, { tokens }) =>
+      tokens.reduce((sum, { rewards }) => sum + rewards.plain, 0) / Math.max(1, tokens.length),
+  }
+  measured.dpo = await evaluateGuidance(pipeline, {
+    ...common,
+    weights: [{ cheerful: 0, plain: 0 }],
+    measures,
+    onProgress,
+  })
+  const [row] = measured.dpo
+  sections.push(
+    "### DPO on the same pairs, as a policy\n\n" + markdownTable({
+      columns: ["texts", ...Object.keys(measures), "distinct-2", "tokens"],
+      rows: [[
+        row.continuations,
+        ...Object.keys(measures).map((key) => print(row.measures[key])),
+        print(row.distinct.words[1]),
+        print(row.length, 0),
+      ]],
+    }),
+  )
+  figures.dpo = measured.dpo.map(plain)
+}
+
+const against = (key: string) => [
+  { name: "adapter reward, by weight", points: guidancePoints(measured.cheerful, "kl", key) },
+  { name: "small reward, by weight", points: guidancePoints(measured.small, "kl", key) },
+  ...measured.dpo === undefined ? [] : [{
+    name: "DPO policy",
+    points: [{
+      x: measured.dpo[0].measures["KL / token"],
+      y: measured.dpo[0].measures[key],
+      label: "DPO",
+    }],
+  }],
+]
+for (
+  const [file, key, yLabel] of [
+    ["cheerful.svg", "cheer (ranked by)", "cheer: valence a sentence"],
+    ["cheerful_independent.svg", "sentiment (independent)", "independent sentiment, 0 to 1"],
+  ]
+) {
+  writeFileSync(
+    join(out, file),
+    frontierChart({
+      title: "Cheerfulness against its cost",
+      xLabel: "KL from the base, nats a token",
+      yLabel,
+      series: against(key),
+    }),
+  )
+}
+for (const key of ["cheer (ranked by)", "sentiment (independent)"]) {
+  const gain = (rows: GuidanceRow[]) =>
+    Math.max(...rows.map((row) => row.measures[key].value)) - rows[0].measures[key].value
+  sections.push(
+    `Weak to strong, ${key}: the small reward model reaches ${
+      (100 * gain(measured.small) / gain(measured.cheerful)).toFixed(0)
+    } % of the adapter's largest gain.\n`,
+  )
+}
+writeFileSync(join(out, "results.json"), JSON.stringify(figures, undefined, 1) + "\n")
+writeFileSync(join(out, "tables.md"), sections.join("\n"))
+process.stdout.write(sections.join("\n"))
+
+function section(title: string, rows: readonly GuidanceRow[], measures: readonly string[]): void {
+  const names = Object.keys(rows[0].weights)
+  sections.push(
+    `### ${title}\n\n` + markdownTable({
+      columns: [
+        ...names,
+        ...measures,
+        ...names.map((name) => `log ${name} / token`),
+        ...["KL / token", "base perplexity", "distinct-2", "tokens"],
+      ],
+      rows: rows.map((row) => [
+        ...names.map((name) => row.weights[name]),
+        ...measures.map((name) => print(row.measures[name])),
+        ...names.map((name) => print(row.rewards[name].perToken)),
+        print(row.kl, 3),
+        print(row.perplexity),
+        print(row.distinct.words[1]),
+        print(row.length, 0),
+      ]),
+    }),
+  )
+  if (names.length === 1) {
+    const changes = rows.slice(1).map((row) => {
+      const { measures: changed } = compareRows(rows[0], row)
+      const parts = measures.map((name) => `${name} ${print(changed[name])}`)
+      return `- weight ${row.weights[names[0]]}: ${parts.join(", ")}`
+    })
+    sections.push(
+      `Change from weight 0, text by text with the same seeds:\n\n${changes.join("\n")}\n`,
+    )
+  }
+  figures[title] = rows.map(plain)
+}
+
+/** A row without its texts. */
+function plain({ texts: _, ...row }: GuidanceRow): unknown {
+  return row
+}
+
+/** The first texts of each setting, unpicked. */
+function writeTexts(name: string, rows: readonly GuidanceRow[]): void {
+  const chosen = rows.map((row) => {
+    const texts = row.texts.filter((_, i) => i % common.samples === 0).slice(0, 10)
+    const quoted = texts.map(({ prompt, text }) =>
+      `> **${prompt}**${text.replaceAll("\n", "\n> ")}\n`
+    )
+    return `## ${name}, weight ${row.weights[name]}\n\n${quoted.join("\n")}`
+  })
+  writeFileSync(join(out!, `texts_${name}.md`), chosen.join("\n"))
+}
+
+function print({ value, low, high }: Estimate, digits = 2): string {
+  return `${value.toFixed(digits)} (${low.toFixed(digits)} to ${high.toFixed(digits)})`
+}
+
+function onProgress({ done, total }: { done: number; total: number }): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${done} of ${total} texts`)
+}

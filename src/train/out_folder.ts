@@ -1,0 +1,38 @@
+/**
+ * The folder that a training writes to, checked before the first step: what cannot be written at the
+ * end would cost every one of them.
+ */
+import { existsSync } from "node:fs"
+import { realpath, rm } from "node:fs/promises"
+import { join, resolve } from "node:path"
+import { GenArmError } from "../errors.ts"
+import { writeFileAtomic } from "../files/write_file.ts"
+
+/**
+ * Makes the folder and writes a file to try it.
+ *
+ * `InvalidOption` for the base's own folder, and for an adapter where a model is or the reverse: a
+ * folder with both is loaded as something else than what was trained. `WriteFailed` where the system
+ * refuses.
+ */
+export async function prepareOut(
+  out: string,
+  { baseFolder, isAdapter }: { readonly baseFolder: string; readonly isAdapter: boolean },
+): Promise<void> {
+  const [here, there] = await Promise.all(
+    [out, baseFolder].map((path) => realpath(path).catch(() => resolve(path))),
+  )
+  if (here === there) refuse(`expected another folder than the base's own, found ${out}`)
+  const [trained, other] = isAdapter ? ["an adapter", "a model"] : ["a model", "an adapter"]
+  const file = isAdapter ? "config.json" : "adapter_config.json"
+  if (existsSync(join(out, file))) {
+    refuse(`expected a folder for ${trained}, and ${out} has the ${file} of ${other}: name another`)
+  }
+  const probe = join(out, "training_probe")
+  await writeFileAtomic(probe, "")
+  await rm(probe, { force: true })
+}
+
+function refuse(message: string): never {
+  throw new GenArmError({ _tag: "InvalidOption", path: ["out"] }, message)
+}
