@@ -34,7 +34,7 @@ const run = await train({
   tokens: 256,
   optimizer: { learningRate: 3e-3 },
 }, { resume: false })
-write(run.data.report)
+write(run.data.report ?? "")
 const share = (figures: Readonly<Record<string, number>>) =>
   `${(100 * figures["rewards/accuracies"]).toFixed(0)} %`
 write(

@@ -54,6 +54,6 @@ const run = await train({
     languages: ["en"],
   },
 })
-say(run.data.report)
+say(run.data.report ?? "")
 say(`before ${JSON.stringify(run.before)}`)
 say(`after ${JSON.stringify(run.heldOut)}`)

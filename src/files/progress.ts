@@ -16,3 +16,23 @@ export interface Progress {
 
 /** Called with every report of progress; it must return quickly. */
 export type OnProgress = (progress: Progress) => void
+
+/** One report of a training, after every step. */
+export interface TrainingProgress {
+  /** Always this. */
+  readonly stage: "train"
+  /** Steps taken, and in all. */
+  readonly step: number
+  /** Steps in all. */
+  readonly steps: number
+  /** The loss of the last step. */
+  readonly loss: number
+  /** The share of pairs ranked rightly in the last step, for preferences. */
+  readonly accuracy?: number
+  /** The latest loss of the held-out data. */
+  readonly heldOutLoss?: number
+  /** Tokens a second, padding included. */
+  readonly tokensPerSecond: number
+  /** Time left, in seconds. */
+  readonly secondsLeft: number
+}

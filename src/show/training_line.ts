@@ -1,19 +1,7 @@
 /** One line of a terminal that shows how far a training is. */
 import process from "node:process"
-import type { Progress } from "../files/progress.ts"
+import type { Progress, TrainingProgress } from "../files/progress.ts"
 import { duration, ERASE, fit, type LineStream, progressLine } from "./progress_line.ts"
-
-/** What the line shows of a step. */
-interface StepReport {
-  readonly stage: "train"
-  readonly step: number
-  readonly steps: number
-  readonly loss: number
-  readonly accuracy?: number
-  readonly heldOutLoss?: number
-  readonly tokensPerSecond: number
-  readonly secondsLeft: number
-}
 
 /**
  * Makes a self-overwriting line, e.g. `step 120/600  loss 1.873  held out 1.912  5321 tokens/s
@@ -21,7 +9,7 @@ interface StepReport {
  * writes nothing at all.
  */
 export function trainingLine(stream: LineStream = process.stderr): {
-  readonly report: (progress: StepReport | Progress) => void
+  readonly report: (progress: TrainingProgress | Progress) => void
   readonly done: () => void
 } {
   const files = progressLine(stream)
@@ -42,7 +30,7 @@ export function trainingLine(stream: LineStream = process.stderr): {
   }
 }
 
-function describe(r: StepReport): string[] {
+function describe(r: TrainingProgress): string[] {
   return [
     `step ${r.step}/${r.steps}`,
     `loss ${r.loss.toFixed(3)}`,

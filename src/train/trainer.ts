@@ -4,6 +4,7 @@
  * goes on from a checkpoint takes the same steps as one that was never stopped.
  */
 import { GenArmError, throwIfAborted } from "../errors.ts"
+import type { TrainingProgress } from "../files/progress.ts"
 import type { BatchSource } from "./batch_source.ts"
 import {
   type CheckpointState,
@@ -44,26 +45,6 @@ export interface TrainerSpec {
   readonly resume: boolean
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: TrainingProgress) => void
-}
-
-/** How far a training is. */
-export interface TrainingProgress {
-  /** Always this. */
-  readonly stage: "train"
-  /** Steps taken, and in all. */
-  readonly step: number
-  /** Steps in all. */
-  readonly steps: number
-  /** The loss of the last step. */
-  readonly loss: number
-  /** The share of pairs ranked rightly in the last step, for preferences. */
-  readonly accuracy?: number
-  /** The latest loss of the held-out data. */
-  readonly heldOutLoss?: number
-  /** Tokens a second, padding included. */
-  readonly tokensPerSecond: number
-  /** Time left, in seconds. */
-  readonly secondsLeft: number
 }
 
 /** How a training ended. */
