@@ -3,7 +3,7 @@
  * `--full` all weights of a model of its own. `--objective dpo` trains the baseline it is compared with.
  *
  *     deno run -A examples/train/train_arm.ts --base folder --pairs pairs.jsonl --out folder \
- *       [--name cheerful] [--full] [--objective arm] [--rank 8] [--beta 0.1] [--rate 2e-3] [--epochs 2]
+ *       [--name cheerful] [--full] [--objective arm] [--rank 8] [--beta 0.1] [--rate 2e-3] [--epochs 2] [--base-name ../base]
  */
 import process from "node:process"
 import { parseArgs } from "node:util"
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     name: { type: "string", default: "preference" },
     full: { type: "boolean", default: false },
     objective: { type: "string", default: "arm" },
+    "base-name": { type: "string" },
     rank: { type: "string", default: "8" },
     beta: { type: "string", default: "0.1" },
     rate: { type: "string", default: "2e-3" },
@@ -49,6 +50,7 @@ const run = await train({
   dtype: "F16",
   card: {
     name: `genarm ${name}`,
+    ...values["base-name"] !== undefined && { base: values["base-name"] },
     summary: `Rewards ${name} stories, token by token.`,
     licence: "cdla-sharing-1.0",
     languages: ["en"],

@@ -90,6 +90,8 @@ const run = await train({
   dtype: "F16",
   card: {
     name: "genarm story-teller",
+    ...values.more.length > 0 &&
+      { base: "the same model after a first pass over stories and samples" },
     summary: "A small language model of children's stories, the base of genarm's examples.",
     licence: "cdla-sharing-1.0",
     licenceNotes: "Learnt from TinyStories (CDLA-Sharing-1.0) and samples of stories260K (MIT).",

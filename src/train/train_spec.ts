@@ -87,6 +87,8 @@ export interface TrainSpec {
   readonly card?: {
     /** What was trained; the name of the folder where absent. */
     readonly name?: string
+    /** How others find the base: in the card, and in an adapter's configuration; `base` where absent. */
+    readonly base?: string
     /** What it is for. */
     readonly summary?: string
     /** Of the weights, e.g. `mit`. */
@@ -143,6 +145,7 @@ const schema = Schema.Struct({
   dtype: Schema.optionalKey(Schema.Literals(["F32", "F16", "BF16"])),
   card: Schema.optionalKey(Schema.Struct({
     name: Schema.optionalKey(Schema.String),
+    base: Schema.optionalKey(Schema.String),
     summary: Schema.optionalKey(Schema.String),
     licence: Schema.optionalKey(Schema.String),
     licenceNotes: Schema.optionalKey(Schema.String),

@@ -31,20 +31,20 @@ export async function exportRun(
     readonly runtime: Readonly<Record<string, string>>
   },
 ): Promise<void> {
-  const { out, dtype, adapter } = spec
+  const { out, dtype, adapter, optimizer, card = {} } = spec
+  const baseName = card.base ?? spec.base.model
   const tensors = trainable.tensors()
   if (adapter === undefined) {
     await exportModel({ out, config: trainable.config, tensors, dtype, baseFolder })
   } else {
-    await exportAdapter({ out, baseName: spec.base.model, ...adapter, tensors, dtype })
+    await exportAdapter({ out, baseName, ...adapter, tensors, dtype })
   }
-  const { optimizer, card = {} } = spec
   const weights = trainable.weights.reduce((sum, { values }) => sum + values.length, 0)
   const trained = trainable.values.length
   await writeModelCard(out, {
     name: card.name ?? basename(join(out)),
     ...card.summary !== undefined && { summary: card.summary },
-    base: spec.base.model,
+    base: baseName,
     ...adapter && { adapter },
     parameters: { total: adapter === undefined ? weights : weights + trained, trained },
     data: [run.record],
@@ -52,7 +52,7 @@ export async function exportRun(
     hyperParameters: {
       batch: spec.batch,
       accumulate: spec.accumulate,
-      tokens: derived.tokens,
+      "tokens per row": derived.tokens,
       ...optimizer,
       schedule: spec.schedule,
       warmup: derived.warmup,
