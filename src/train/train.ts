@@ -1,7 +1,7 @@
 /** Training from a specification: data to batches, the loop, and the folder that comes out of it. */
 import { availableParallelism } from "node:os"
 import process from "node:process"
-import { aborted, GenArmError, throwIfAborted } from "../errors.ts"
+import { aborted, GenArmError } from "../errors.ts"
 import { locateModel } from "../files/locate_model.ts"
 import { openModelFolder, openTensors } from "../files/model_folder.ts"
 import type { Progress, TrainingProgress } from "../files/progress.ts"
@@ -10,19 +10,15 @@ import { isLlamaFamily, readLlamaConfig } from "../llama/config.ts"
 import { readParameters } from "../llama/weights.ts"
 import { definitionOf, type Plugins } from "../plugin/registry.ts"
 import { trainingLine } from "../show/training_line.ts"
-import type { Batch } from "./batch.ts"
-import type { BatchSource } from "./batch_source.ts"
-import { type Fingerprint, hasCheckpoint, removeCheckpoint } from "./checkpoint.ts"
-import type { TokenPair } from "./data/pairs.ts"
+import { hasCheckpoint, removeCheckpoint } from "./checkpoint.ts"
 import { exportRun } from "./export/export_run.ts"
+import { fingerprintOf } from "./fingerprint.ts"
 import { prepareOut } from "./out_folder.ts"
-import { PairBatches } from "./pair_batches.ts"
+import { checkIds, prepareBatches, runReference } from "./prepare_batches.ts"
 import { StepRunner } from "./step_runner.ts"
-import { TextBatches } from "./text_batches.ts"
 import { type CheckedSpec, checkSpec, type TrainSpec } from "./train_spec.ts"
-import { fullWeights, lowRankAdapter, type Trainable } from "./trainable.ts"
+import { fullWeights, lowRankAdapter } from "./trainable.ts"
 import { runTraining } from "./trainer.ts"
-import { preparePairs, prepareTexts } from "./training_data.ts"
 import type { DataRecord } from "./export/training_record.ts"
 import type { LogEntry } from "./training_log.ts"
 
@@ -123,22 +119,8 @@ async function run(
     ...abort,
   }
   const batching = { batch: spec.batch, accumulate: spec.accumulate, tokens, seed: spec.seed }
-  const idsOf = (pairs: readonly TokenPair[]) =>
-    pairs.flatMap(({ prompt, chosen, rejected }) => [prompt, chosen, rejected])
-  const { train, heldOut, record, ids } = objective.data === "texts"
-    ? await prepareTexts(spec.data, spec.heldOut, form).then((data) => ({
-      train: new TextBatches(data.train, batching),
-      heldOut: data.heldOut.length > 0 ? new TextBatches(data.heldOut, batching) : undefined,
-      record: data.record,
-      ids: { train: data.train, heldOut: data.heldOut },
-    }))
-    : await preparePairs(spec.data, spec.heldOut, form).then((data) => ({
-      train: new PairBatches(data.train, batching),
-      heldOut: data.heldOut.length > 0 ? new PairBatches(data.heldOut, batching) : undefined,
-      record: data.record,
-      ids: { train: idsOf(data.train), heldOut: idsOf(data.heldOut) },
-    }))
-  for (const rows of Object.values(ids)) checkIds(rows, config.vocabularySize, spec.base.model)
+  const data = await prepareBatches(spec, objective, form, batching)
+  checkIds(data, config.vocabularySize, spec.base.model)
 
   const store = await openTensors(folder)
   const weights = await readParameters(config, store, { model: spec.base.model, ...abort })
@@ -146,14 +128,10 @@ async function run(
   const trainable = spec.adapter === undefined
     ? fullWeights(config, weights)
     : lowRankAdapter(config, weights, spec.adapter, spec.seed)
-  const steps = spec.steps ?? Math.max(1, Math.round(spec.epochs! * train.perEpoch / spec.batch))
+  const steps = spec.steps ??
+    Math.max(1, Math.round(spec.epochs! * data.train.perEpoch / spec.batch))
   const warmup = spec.warmup ?? Math.round(steps * 0.05)
-  const fingerprint = fingerprintOf(spec, trainable, train, {
-    ...{ steps, warmup, tokens },
-    digest: digestOf(ids.train),
-    heldOut: digestOf(ids.heldOut),
-    base: digestOf(trainable.weights.map(({ values }) => bitsOf(values))),
-  })
+  const fingerprint = fingerprintOf(spec, trainable, data, { steps, warmup, tokens })
   const runner = new StepRunner(
     trainable,
     objective,
@@ -162,20 +140,14 @@ async function run(
   )
   try {
     if (objective.data === "pairs" && objective.reference === true) {
-      const likelihoods = async (batch: Batch) => {
-        throwIfAborted(signal)
-        return (await runner.evaluate(batch)).likelihoods
-      }
-      for (const source of [train, heldOut]) {
-        if (source instanceof PairBatches) await source.refer(likelihoods)
-      }
+      await runReference(data, runner, signal)
     }
     const { learningRate, maxGradientNorm, ...adamW } = spec.optimizer
     const result = await runTraining({
       trainable,
       runner,
-      data: train,
-      ...heldOut && { heldOut },
+      data: data.train,
+      ...data.heldOut && { heldOut: data.heldOut },
       out: spec.out,
       steps,
       learningRate,
@@ -201,7 +173,7 @@ async function run(
       ...result,
       before: evaluations[0]?.heldOut ?? {},
       heldOut: final?.heldOut ?? {},
-      record,
+      record: data.record,
     }
     await exportRun(spec, trainable, folder, finished, {
       steps,
@@ -217,65 +189,13 @@ async function run(
       log: result.log.entries,
       before: finished.before,
       heldOut: finished.heldOut,
-      data: record,
+      data: data.record,
       parameters: trainable.values.length,
       seconds: result.seconds,
       tokens: result.tokens,
     }
   } finally {
     await runner.close()
-  }
-}
-
-/** Everything on which the steps depend. */
-function fingerprintOf(
-  spec: CheckedSpec,
-  trainable: Trainable,
-  data: BatchSource,
-  derived: Readonly<Record<string, unknown>>,
-): Fingerprint {
-  return {
-    architecture: trainable.weights.map(({ name, shape }) => `${name} [${shape}]`).join(" "),
-    adapter: spec.adapter ?? null,
-    objective: { plugin: spec.objective.plugin, options: spec.objective.options },
-    examples: data.examples,
-    batch: spec.batch,
-    accumulate: spec.accumulate,
-    optimizer: spec.optimizer,
-    schedule: spec.schedule,
-    evaluate: spec.evaluate ?? null,
-    logEvery: spec.logEvery ?? null,
-    checkpointEvery: spec.checkpointEvery ?? null,
-    seed: spec.seed,
-    ...derived,
-  }
-}
-
-/** A number that differs for different data (FNV-1a over the ids). */
-function digestOf(rows: readonly ArrayLike<number>[]): number {
-  let hash = 0x811c9dc5
-  for (const row of rows) {
-    for (let i = 0; i < row.length; i++) hash = Math.imul(hash ^ row[i], 0x01000193)
-    hash = Math.imul(hash ^ 0xffff, 0x01000193)
-  }
-  return hash >>> 0
-}
-
-function bitsOf(values: Float32Array<ArrayBuffer>): Uint32Array {
-  return new Uint32Array(values.buffer, values.byteOffset, values.length)
-}
-
-/** A tokenizer may know tokens that the model has no embedding of. */
-function checkIds(rows: readonly ArrayLike<number>[], size: number, model: string): void {
-  for (const row of rows) {
-    for (let i = 0; i < row.length; i++) {
-      if (row[i] < size) continue
-      throw new GenArmError(
-        { _tag: "UnsupportedModel", model },
-        `${model}: its tokenizer gives the id ${row[i]} for the data, and the model has ${size} ` +
-          "embeddings: expected a base whose tokenizer goes with it",
-      )
-    }
   }
 }
 
