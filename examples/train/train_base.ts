@@ -36,7 +36,7 @@ if (tokenizer === undefined || out === undefined || positionals.length === 0) {
 }
 
 const { train: stories, heldOut } = await readCorpus(positionals)
-const work = join(out, "..", "base-work")
+const work = `${out.replace(/\/$/, "")}-work`
 const fresh = join(work, "new")
 const common = { objective: nextToken(), tokens: 256, batch: 16, logEvery: 20, checkpointEvery: 50 }
 const optimizer = { learningRate: Number(values.rate), weightDecay: 0.1 }
