@@ -1,10 +1,11 @@
 /**
- * Preference pairs from samples: of the texts that go on from one prompt, the highest-ranked is
- * preferred to the lowest, the second to the second lowest, and so on, as long as they differ by
- * enough. Only texts that came to their end are ranked.
+ * Preference pairs from samples: of the texts that go on from one prompt, those that differ most in
+ * rank are paired, each text once, as long as they differ by enough. Only texts that came to their end
+ * are ranked, and only texts of like length are paired: an ARM's reward is a sum over tokens, so
+ * pairs that differ in length would teach it length first.
  *
  *     deno run -A examples/train/make_preferences.ts --samples texts.jsonl --out pairs.jsonl \
- *       --by cheerful --lexicon vader_lexicon.txt [--gap 0.5] [--most 1000]
+ *       --by cheerful --lexicon vader_lexicon.txt [--gap 0.3] [--most 1000]
  *     deno run -A examples/train/make_preferences.ts --samples texts.jsonl --out pairs.jsonl --by dialogue | plain
  */
 import { readFileSync, writeFileSync } from "node:fs"
@@ -33,10 +34,10 @@ if (samples === undefined || out === undefined) {
 
 /** The score, and by how much two texts must differ where --gap does not say. */
 function ranking(): { readonly score: TextScore; readonly gap: number } {
-  if (values.by === "dialogue") return { score: dialogue, gap: 0.1 }
-  if (values.by === "plain") return { score: plainness, gap: 2 }
+  if (values.by === "dialogue") return { score: dialogue, gap: 0.06 }
+  if (values.by === "plain") return { score: plainness, gap: 3 }
   if (values.by === "cheerful" && values.lexicon !== undefined) {
-    return { score: cheerfulness(readLexicon(values.lexicon)), gap: 0.5 }
+    return { score: cheerfulness(readLexicon(values.lexicon)), gap: 0.3 }
   }
   throw new Error(
     "rank --by dialogue, --by plain, or --by cheerful with a --lexicon in the format of VADER",
@@ -59,12 +60,21 @@ for (const line of readFileSync(samples, "utf8").split("\n").filter((line) => li
   byPrompt.set(prompt, texts)
   texts.push({ text, score: score(text) })
 }
+/** Whether neither text is longer than the other by more than a quarter. */
+const isLike = (a: string, b: string) =>
+  Math.max(a.length, b.length) <= 1.25 * Math.min(a.length, b.length)
+
 const pairs: PreferencePair[] = []
 for (const [prompt, texts] of byPrompt) {
-  texts.sort((a, b) => b.score - a.score)
-  for (let i = 0; i < Math.floor(texts.length / 2); i++) {
-    const [chosen, rejected] = [texts[i], texts[texts.length - 1 - i]]
-    if (chosen.score - rejected.score < gap) break
+  const candidates = texts.flatMap((chosen) =>
+    texts.filter((rejected) =>
+      chosen.score - rejected.score >= gap && isLike(chosen.text, rejected.text)
+    ).map((rejected) => ({ chosen, rejected }))
+  ).sort((a, b) => b.chosen.score - b.rejected.score - (a.chosen.score - a.rejected.score))
+  const used = new Set<unknown>()
+  for (const { chosen, rejected } of candidates) {
+    if (used.has(chosen) || used.has(rejected)) continue
+    used.add(chosen).add(rejected)
     pairs.push({ prompt, chosen: chosen.text, rejected: rejected.text })
   }
 }

@@ -3,7 +3,7 @@
  * `--full` all weights of a model of its own. `--objective dpo` trains the baseline it is compared with.
  *
  *     deno run -A examples/train/train_arm.ts --base folder --pairs pairs.jsonl --out folder \
- *       [--name cheerful] [--full] [--objective arm] [--rank 8] [--beta 0.1] [--rate 2e-3] [--epochs 2] [--base-name ../base]
+ *       [--name cheerful] [--full] [--objective arm] [--rank 8] [--beta 0.05] [--rate 2e-3] [--epochs 2] [--base-name ../base]
  */
 import process from "node:process"
 import { parseArgs } from "node:util"
@@ -21,7 +21,7 @@ const { values } = parseArgs({
     objective: { type: "string", default: "arm" },
     "base-name": { type: "string" },
     rank: { type: "string", default: "8" },
-    beta: { type: "string", default: "0.1" },
+    beta: { type: "string", default: "0.05" },
     rate: { type: "string", default: "2e-3" },
     epochs: { type: "string", default: "2" },
   },
