@@ -16,6 +16,7 @@ import {
   guidancePoints,
   openPipeline,
   paint,
+  sampling,
   textTable,
   type TokenEvent,
 } from "genarm"
@@ -23,19 +24,24 @@ import { model } from "./_models.ts"
 import { dialogue } from "./train/_scores.ts"
 
 const prompt = "One day, a little girl named Lily went to the park."
-const graph = defineGraph({
-  base: model("base"),
-  rewards: {
-    cheerful: { reward: arm({ adapter: model("cheerful") }), weight: 1 },
-    dialogue: { reward: arm({ adapter: model("dialogue") }), weight: 1 },
-  },
-})
-await using pipeline = await openPipeline(graph)
+const graph = (temperature: number) =>
+  defineGraph({
+    base: model("base"),
+    rewards: {
+      cheerful: { reward: arm({ adapter: model("cheerful") }), weight: 1 },
+      dialogue: { reward: arm({ adapter: model("dialogue") }), weight: 1 },
+    },
+    sampler: sampling({ temperature }),
+  })
+// Texts to read are drawn at 0.7. What guidance costs is measured at 1, where it is exact. Both
+// pipelines share the models.
+await using pipeline = await openPipeline(graph(0.7))
+await using measuring = await openPipeline(graph(1))
 
 const colours = process.stdout.isTTY === true && process.env.NO_COLOR === undefined
 const write = (text: string) => process.stdout.write(text)
 
-write(`${graph}\n`)
+write(`${pipeline.graph}\n`)
 write("Tokens are green where the reward likes them better than the base does, red where less.\n")
 
 /** What a token is coloured by: how much likelier the reward model finds it than the base. */
@@ -48,16 +54,20 @@ for (
   const { title, weights, by } of [
     { title: "the base alone", weights: { cheerful: 0, dialogue: 0 }, by: "cheerful" },
     {
-      title: "guided by cheerful, weight 2",
-      weights: { cheerful: 2, dialogue: 0 },
+      title: "guided by cheerful, weight 1",
+      weights: { cheerful: 1, dialogue: 0 },
       by: "cheerful",
     },
     {
-      title: "guided by dialogue, weight 2",
-      weights: { cheerful: 0, dialogue: 2 },
+      title: "guided by dialogue, weight 1",
+      weights: { cheerful: 0, dialogue: 1 },
       by: "dialogue",
     },
-    { title: "by both, weight 1 each", weights: { cheerful: 1, dialogue: 1 }, by: "cheerful" },
+    {
+      title: "by both, weight 0.5 each",
+      weights: { cheerful: 0.5, dialogue: 0.5 },
+      by: "cheerful",
+    },
     {
       title: "away from cheerful, weight -0.5",
       weights: { cheerful: -0.5, dialogue: 0 },
@@ -84,23 +94,23 @@ for (
   )
 }
 
-write("\nWhat guidance does, over 16 texts a setting (95 % intervals):\n\n")
+write("\nWhat guidance does, over 16 texts a setting at temperature 1 (95 % intervals):\n\n")
+// Two budgets of weight, each divided in three ways, and none.
+const budgets = [0.5, 1]
 const weights = [
   { cheerful: 0, dialogue: 0 },
-  { cheerful: 1, dialogue: 0 },
-  { cheerful: 2, dialogue: 0 },
-  { cheerful: 1, dialogue: 1 },
-  { cheerful: 0, dialogue: 1 },
-  { cheerful: 0, dialogue: 2 },
+  ...budgets.flatMap((budget) =>
+    [1, 0.5, 0].map((share) => ({ cheerful: share * budget, dialogue: (1 - share) * budget }))
+  ),
 ]
-const rows = await evaluateGuidance(pipeline, {
+const rows = await evaluateGuidance(measuring, {
   prompts: [prompt],
   samples: 16,
   weights,
   maxTokens: 80,
   measures: {
-    cheerful: (_, { tokens }) => meanOf(tokens.map(gains.cheerful)),
-    dialogue: (_, { tokens }) => meanOf(tokens.map(gains.dialogue)),
+    "cheerful gain": (_, { tokens }) => meanOf(tokens.map(gains.cheerful)),
+    "dialogue gain": (_, { tokens }) => meanOf(tokens.map(gains.dialogue)),
     "in quotes": dialogue,
   },
 })
@@ -111,8 +121,8 @@ write(textTable({
   rows: rows.map((row) => [
     row.weights.cheerful,
     row.weights.dialogue,
-    range(row.measures.cheerful),
-    range(row.measures.dialogue),
+    range(row.measures["cheerful gain"]),
+    range(row.measures["dialogue gain"]),
     range(row.measures["in quotes"]),
     row.kl.value.toFixed(3),
   ]),
@@ -121,6 +131,7 @@ write(
   "Gains are in nats a token over the base: how much the reward model prefers what was written.\n",
 )
 
+const points = guidancePoints(rows, "cheerful gain", "dialogue gain")
 const folder = new URL("./output/", import.meta.url)
 mkdirSync(folder, { recursive: true })
 const picture = new URL("trade_off.svg", folder)
@@ -130,10 +141,13 @@ writeFileSync(
     title: "Two rewards traded off by their weights",
     xLabel: "cheerful gain, nats a token",
     yLabel: "dialogue gain, nats a token",
-    series: [{
-      name: "weights of cheerful, dialogue",
-      points: guidancePoints(rows, "cheerful", "dialogue"),
-    }],
+    series: [
+      { name: "base", points: points.slice(0, 1) },
+      ...budgets.map((budget, i) => ({
+        name: `weights that add up to ${budget}`,
+        points: points.slice(1 + 3 * i, 4 + 3 * i),
+      })),
+    ],
   }),
 )
 write(`\nThe trade-off as a picture: ${fileURLToPath(picture)}\n`)

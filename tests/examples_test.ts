@@ -48,13 +48,13 @@ describe("an example", { timeout: 300_000 }, () => {
     }
     assert(!stdout.includes("\x1b"))
     // Each reward is won by its own weight.
-    const gains = [...stdout.matchAll(/^ +(\d) +(\d) +(-?[\d.]+) .*?\) +(-?[\d.]+) /gm)]
+    const gains = [...stdout.matchAll(/^ +([\d.]+) +([\d.]+) +(-?[\d.]+) .*?\) +(-?[\d.]+) /gm)]
       .map(([, cheerful, dialogue, ...gains]) => ({ cheerful, dialogue, gains: gains.map(Number) }))
     const of = (cheerful: string, dialogue: string) =>
       gains.find((row) => row.cheerful === cheerful && row.dialogue === dialogue)!.gains
-    assertEquals(gains.length, 6)
-    assert(of("2", "0")[0] > of("0", "0")[0])
-    assert(of("0", "2")[1] > of("0", "0")[1])
+    assertEquals(gains.length, 7)
+    assert(of("1", "0")[0] > of("0", "0")[0])
+    assert(of("0", "1")[1] > of("0", "0")[1])
     const picture = stdout.match(/picture: (.+\.svg)/)?.[1]
     assertMatch(readFileSync(picture!, "utf8"), /^<svg [^]*<\/svg>\s*$/)
   })
