@@ -42,36 +42,46 @@ const colours = process.stdout.isTTY === true && process.env.NO_COLOR === undefi
 const write = (text: string) => process.stdout.write(text)
 
 write(`${pipeline.graph}\n`)
-write("Tokens are green where the reward likes them better than the base does, red where less.\n")
+write(
+  "Tokens are green where the reward likes them better than it likes the base's, red where less.\n",
+)
 
-/** What a token is coloured by: how much likelier the reward model finds it than the base. */
-const gains: Record<string, (token: TokenEvent) => number> = {
-  cheerful: ({ rewards, logprob }) => rewards.cheerful - logprob.base,
-  dialogue: ({ rewards, logprob }) => rewards.dialogue - logprob.base,
-}
+/** How a reward finds a token, by the base's own view of it: nats. */
+const gain = (name: string, { rewards, logprob }: TokenEvent) => rewards[name] - logprob.base
+
+// Where the colours turn: the mean over a few texts of the base alone.
+const plain = await pipeline.generateAll([prompt], {
+  n: 4,
+  seed: 1,
+  maxTokens: 90,
+  weights: { cheerful: 0, dialogue: 0 },
+})
+const usual = (name: string) =>
+  meanOf(plain.flatMap(({ tokens }) => tokens.map((token) => gain(name, token))))
+const neutral = { cheerful: usual("cheerful"), dialogue: usual("dialogue") }
 
 for (
   const { title, weights, by } of [
-    { title: "the base alone", weights: { cheerful: 0, dialogue: 0 }, by: "cheerful" },
+    { title: "the base alone", weights: { cheerful: 0, dialogue: 0 }, by: "cheerful" as const },
     {
       title: "guided by cheerful, weight 1",
       weights: { cheerful: 1, dialogue: 0 },
-      by: "cheerful",
+      by: "cheerful" as const,
     },
     {
       title: "guided by dialogue, weight 1",
       weights: { cheerful: 0, dialogue: 1 },
-      by: "dialogue",
+      by: "dialogue" as const,
     },
     {
       title: "by both, weight 0.5 each",
       weights: { cheerful: 0.5, dialogue: 0.5 },
-      by: "cheerful",
+      by: "cheerful" as const,
     },
     {
       title: "away from cheerful, weight -0.5",
       weights: { cheerful: -0.5, dialogue: 0 },
-      by: "cheerful",
+      by: "cheerful" as const,
     },
   ]
 ) {
@@ -80,7 +90,7 @@ for (
   let count = 0
   for await (const token of pipeline.stream(prompt, { weights, seed: 4, maxTokens: 90 })) {
     const text = token.text.replaceAll("\n", "\n  ")
-    write(colours ? paint(text, gains[by](token), 1) : text)
+    write(colours ? paint(text, gain(by, token) - neutral[by], 4) : text)
     total.base += token.logprob.base
     total.cheerful += token.rewards.cheerful
     total.dialogue += token.rewards.dialogue
@@ -108,30 +118,26 @@ const rows = await evaluateGuidance(measuring, {
   samples: 16,
   weights,
   maxTokens: 80,
-  measures: {
-    "cheerful gain": (_, { tokens }) => meanOf(tokens.map(gains.cheerful)),
-    "dialogue gain": (_, { tokens }) => meanOf(tokens.map(gains.dialogue)),
-    "in quotes": dialogue,
-  },
+  measures: { "in quotes": dialogue },
 })
 const range = ({ value, low, high }: { value: number; low: number; high: number }) =>
   `${value.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`
 write(textTable({
-  columns: ["cheerful", "dialogue", "cheerful gain", "dialogue gain", "in quotes", "KL a token"],
+  columns: ["cheerful", "dialogue", "log cheerful", "log dialogue", "in quotes", "KL a token"],
   rows: rows.map((row) => [
     row.weights.cheerful,
     row.weights.dialogue,
-    range(row.measures["cheerful gain"]),
-    range(row.measures["dialogue gain"]),
+    range(row.rewards.cheerful.perToken),
+    range(row.rewards.dialogue.perToken),
     range(row.measures["in quotes"]),
     row.kl.value.toFixed(3),
   ]),
 }))
 write(
-  "Gains are in nats a token over the base: how much the reward model prefers what was written.\n",
+  "Weights; mean rewards in nats a token; the share of the text in quotation marks; KL(guided || base).\n",
 )
 
-const points = guidancePoints(rows, "cheerful gain", "dialogue gain")
+const points = guidancePoints(rows, "cheerful", "dialogue")
 const folder = new URL("./output/", import.meta.url)
 mkdirSync(folder, { recursive: true })
 const picture = new URL("trade_off.svg", folder)
@@ -139,8 +145,8 @@ writeFileSync(
   picture,
   frontierChart({
     title: "Two rewards traded off by their weights",
-    xLabel: "cheerful gain, nats a token",
-    yLabel: "dialogue gain, nats a token",
+    xLabel: "cheerful reward, nats a token",
+    yLabel: "dialogue reward, nats a token",
     series: [
       { name: "base", points: points.slice(0, 1) },
       ...budgets.map((budget, i) => ({
