@@ -13,6 +13,7 @@ import { parseArgs } from "node:util"
 import {
   arm,
   compareRows,
+  contrast,
   defineGraph,
   type Estimate,
   evaluateGuidance,
@@ -114,6 +115,22 @@ for (const [name, measures] of Object.entries(rewardMeasures)) {
   )
 }
 
+{
+  // The adapter less the base: what it has learnt alone, without the language they share.
+  const reward = contrast({ expert: { adapter: join(models, "cheerful") }, amateur: {} })
+  const graph = defineGraph({ base, rewards: { difference: { reward, weight: 1 } } })
+  await using pipeline = await openPipeline(graph)
+  const measures = rewardMeasures.cheerful
+  measured.difference = await evaluateGuidance(pipeline, {
+    ...common,
+    weights: [0, 0.25, 0.5, 1].map((weight) => ({ difference: weight })),
+    measures,
+    onProgress,
+  })
+  const title = "cheerful less the base, by its weight: 1 is the reward model alone"
+  section(title, measured.difference, Object.keys(measures))
+}
+
 const small = defineGraph({
   base,
   rewards: { small: { reward: arm({ model: join(models, "cheerful-small") }), weight: 1 } },
@@ -176,6 +193,7 @@ if (values.dpo !== undefined) {
 
 const against = (key: string) => [
   { name: "adapter reward, by weight", points: guidancePoints(measured.cheerful, "kl", key) },
+  { name: "adapter less the base", points: guidancePoints(measured.difference, "kl", key) },
   { name: "small reward, by weight", points: guidancePoints(measured.small, "kl", key) },
   ...measured.dpo === undefined ? [] : [{
     name: "DPO policy",
