@@ -27,6 +27,14 @@ export interface AdapterFolder {
 
 /** Reads the settings and opens the tensors. */
 export async function openAdapterFolder(path: string): Promise<AdapterFolder> {
+  const configFile = join(path, adapterFiles.config)
+  if (!await exists(configFile) && await exists(join(path, "config.json"))) {
+    throw new GenArmError(
+      { _tag: "InvalidModelFile", file: configFile },
+      `${configFile} is missing: the folder holds a whole model, not an adapter; name it as a ` +
+        "model, as in arm({ model })",
+    )
+  }
   const config = await readJson(path, adapterFiles.config)
   const file = join(path, adapterFiles.tensors)
   if (!await exists(file) && await exists(join(path, "adapter_model.bin"))) {

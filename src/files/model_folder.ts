@@ -34,6 +34,16 @@ export async function openModelFolder(path: string): Promise<ModelFolder> {
     )
   }
   const names = await readdir(path)
+  if (!names.includes("config.json")) {
+    throw invalid(
+      join(path, "config.json"),
+      names.includes("adapter_config.json")
+        ? "is missing: the folder holds a low-rank adapter, which runs on a base; name it as an " +
+          "adapter, as in arm({ adapter })"
+        : "is missing: expected a folder with config.json, tokenizer.json and model.safetensors " +
+          "(or onnx/model.onnx)",
+    )
+  }
   const onnx = names.includes("onnx") ? await readdir(join(path, "onnx")) : []
   return {
     path,
@@ -72,7 +82,8 @@ export async function openTensors(folder: string): Promise<TensorStore> {
   const names = await readdir(folder)
   if (names.includes(single)) return await openSafetensors(join(folder, single))
   if (!names.includes(index)) {
-    throw invalid(join(folder, single), `is missing, and so is ${index}`)
+    const why = names.includes("onnx") ? ": an ONNX export has no weights that can be changed" : ""
+    throw invalid(join(folder, single), `is missing, and so is ${index}${why}`)
   }
   const { weight_map: map } = await readJson(folder, index)
   if (typeof map !== "object" || map === null) {

@@ -4,7 +4,8 @@ import { GenArmError } from "../errors.ts"
 import { isTemplate, type ModelRef } from "../files/model_ref.ts"
 import { checkNode, type CheckTag as Tag } from "../plugin/check_node.ts"
 import { modelRefSchema } from "../plugin/model_ref_schema.ts"
-import { decodeAt, type Path, printPath } from "../plugin/options.ts"
+import { isPluginNode } from "../plugin/node.ts"
+import { decodeAt, type Path, printPath, printValue } from "../plugin/options.ts"
 import type { Plugins } from "../plugin/registry.ts"
 import { type Graph, type GraphSpec, makeGraph, type RewardTerm, type Weight } from "./graph.ts"
 
@@ -30,6 +31,11 @@ const namePattern = /^\p{L}[\p{L}\p{N}_-]*$/u
  * path of the first problem, or `UnknownPlugin`.
  */
 export function defineGraphWith(plugins: Plugins, spec: GraphSpec): Graph {
+  for (const [name, term] of Object.entries(spec?.rewards ?? {})) {
+    if (!isPluginNode(term)) continue
+    const found = `found the plugin "${term.plugin}" alone, at rewards.${name}`
+    throw invalid(["rewards", name], `expected { reward, weight }, ${found}: give it a weight`)
+  }
   const checked = decodeAt(specSchema, spec, [], "InvalidGraph")
   const base: ModelRef = typeof checked.base === "string" ? { model: checked.base } : checked.base
   checkTemplate(base.template, ["base", "template"])
@@ -66,9 +72,16 @@ export function checkWeight(
   path: Path,
   tag: Tag = "InvalidGraph",
 ): Weight {
-  if (typeof weight !== "number") return checkNode(plugins, "schedule", weight, path, tag)
-  if (Number.isFinite(weight)) return weight
-  throw invalid(path, `expected a finite weight, found ${weight}, at ${printPath(path)}`, tag)
+  if (typeof weight === "object" && weight !== null || typeof weight === "function") {
+    return checkNode(plugins, "schedule", weight, path, tag)
+  }
+  if (typeof weight === "number" && Number.isFinite(weight)) return weight
+  throw invalid(
+    path,
+    "expected a finite weight, or a schedule such as linear({ from, to, tokens }), found " +
+      `${printValue(weight)}, at ${printPath(path)}`,
+    tag,
+  )
 }
 
 function checkTemplate(template: string | undefined, path: Path): void {

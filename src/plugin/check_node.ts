@@ -30,7 +30,8 @@ export function checkNode<Kind extends PluginKind>(
   tag: CheckTag = "InvalidGraph",
 ): PluginNode<Kind> {
   const node = fromFactory(value)
-  const expected = `expected a ${kind} plugin, such as ${examples[kind]}`
+  const article = kind === "objective" ? "an" : "a"
+  const expected = `expected ${article} ${kind} plugin, such as ${examples[kind]}`
   const refuse = (found: string) =>
     new GenArmError({ _tag: tag, path }, `${expected}, found ${found}, at ${printPath(path)}`)
   if (!isPluginNode(node)) throw refuse(printValue(value))

@@ -54,11 +54,12 @@ export function decodeAt<A>(
       (data, key) => (data as Record<string | number, unknown> | undefined)?.[key],
       value,
     )
+    const place = at.length === 0 ? "" : `, at ${printPath(at)}`
     return {
       at,
-      text: `${known(schema, inside) ?? issue.message}, found ${printValue(found)}, at ${
-        printPath(at) || "root"
-      }`,
+      text: issue.message === "Missing key"
+        ? `Missing key: expected a value${place}`
+        : `${known(schema, inside) ?? issue.message}, found ${printValue(found)}${place}`,
     }
   })
   throw new GenArmError(
@@ -67,12 +68,21 @@ export function decodeAt<A>(
   )
 }
 
-/** What to say of a key that stands at the top of a schema's object and is not among its own. */
+/** What to say of a key that is not among those of its object, where the schema leads there. */
 function known(schema: object, inside: Path): string | undefined {
-  if (inside.length !== 1 || !("fields" in schema)) return undefined
-  const names = Object.keys(schema.fields as object)
-  if (names.includes(String(inside[0]))) return undefined
-  return `Expected no key but ${names.join(", ") || "none"}`
+  let place: object | undefined = schema
+  for (const [depth, key] of inside.entries()) {
+    // An optional key wraps the schema of its value.
+    while (place !== undefined && !("fields" in place)) {
+      place = "schema" in place ? place.schema as object : undefined
+    }
+    if (place === undefined) return undefined
+    const fields = place.fields as Record<string | number, object>
+    if (Object.hasOwn(fields, key)) place = fields[key]
+    else if (depth < inside.length - 1) return undefined
+    else return `Expected no key but ${Object.keys(fields).join(", ") || "none"}`
+  }
+  return undefined
 }
 
 /** A value as it stands in a message: short, and whatever it is. */

@@ -6,7 +6,7 @@ import type { OnProgress, Progress } from "../files/progress.ts"
 export interface LineStream {
   /** Whether this is a terminal; nothing is written otherwise. */
   readonly isTTY?: boolean
-  /** The width of the terminal; 80 where it is unknown. */
+  /** The width of the terminal; 80 where it is unknown, or given as 0. */
   readonly columns?: number
   /** Writes text as it is. */
   write(text: string): unknown
@@ -59,7 +59,7 @@ export function progressLine(
       while (samples.length > 2 && samples[1].at <= at - RATE_WINDOW_MS) samples.shift()
       const elapsed = (at - samples[0].at) / 1000
       const rate = elapsed > 0 ? (progress.loaded - samples[0].loaded) / elapsed : 0
-      stream.write(ERASE + fit(describe(progress, rate), stream.columns ?? 80))
+      stream.write(ERASE + fit(describe(progress, rate), stream.columns || 80))
       drawn = true
     },
     done() {

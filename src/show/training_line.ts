@@ -19,7 +19,7 @@ export function trainingLine(stream: LineStream = process.stderr): {
       if (progress.stage !== "train") return files.report(progress)
       if (!stream.isTTY) return
       files.done()
-      stream.write(ERASE + fit(describe(progress), stream.columns ?? 80))
+      stream.write(ERASE + fit(describe(progress), stream.columns || 80))
       drawn = true
     },
     done() {

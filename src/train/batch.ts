@@ -35,6 +35,9 @@ export function layOut(
   const targets = new BigInt64Array(rows.length * tokens)
   const mask = new Float32Array(rows.length * tokens)
   rows.forEach((row, r) => {
+    if (row.ids.length > tokens + 1) {
+      throw new RangeError(`internal: a row of ${row.ids.length} ids in a batch ${tokens} wide`)
+    }
     for (let i = 0; i + 1 < row.ids.length; i++) {
       const at = r * tokens + i
       ids[at] = BigInt(row.ids[i])

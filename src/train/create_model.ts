@@ -1,5 +1,8 @@
 /** New models: a Llama of any size with random weights, to be trained from the beginning. */
 import { Schema } from "effect"
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { GenArmError } from "../errors.ts"
 import { openTokenizer } from "../files/tokenizer.ts"
 import { readLlamaConfig } from "../llama/config.ts"
 import { decodeAt } from "../plugin/options.ts"
@@ -48,7 +51,8 @@ const schema = Schema.Struct({
 })
 
 /**
- * Writes a folder with a new Llama, its weights random, as the `base` of a training.
+ * Writes a folder with a new Llama, its weights random, as the `base` of a training. A new model that
+ * is there already is replaced; a folder with a model card or a training's log is refused.
  *
  * @returns How many numbers the model has.
  * @throws {GenArmError} `InvalidOption` or `UnsupportedModel` for sizes that do not fit together,
@@ -71,6 +75,14 @@ const schema = Schema.Struct({
 export async function createModel(spec: NewModelSpec): Promise<number> {
   const checked = decodeAt(schema, spec, [], "InvalidOption")
   const { hiddenSize, heads, seed = 0 } = checked
+  const learnt = ["training_log.jsonl", "README.md"].find((f) => existsSync(join(checked.out, f)))
+  if (learnt !== undefined) {
+    throw new GenArmError(
+      { _tag: "InvalidOption", path: ["out"] },
+      `expected a new folder, and ${checked.out} has a ${learnt}: random weights would replace what ` +
+        "was learnt there; name another",
+    )
+  }
   const tokenizer = await openTokenizer(checked.tokenizer)
   const config = readLlamaConfig({
     model_type: "llama",

@@ -3,7 +3,7 @@
  * end would cost every one of them.
  */
 import { existsSync } from "node:fs"
-import { realpath, rm } from "node:fs/promises"
+import { realpath, rm, stat } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { GenArmError } from "../errors.ts"
 import { writeFileAtomic } from "../files/write_file.ts"
@@ -11,9 +11,9 @@ import { writeFileAtomic } from "../files/write_file.ts"
 /**
  * Makes the folder and writes a file to try it.
  *
- * `InvalidOption` for the base's own folder, and for an adapter where a model is or the reverse: a
- * folder with both is loaded as something else than what was trained. `WriteFailed` where the system
- * refuses.
+ * `InvalidOption` for the base's own folder, for one with files that no training wrote and this one
+ * would replace, and for an adapter where a model is or the reverse: a folder with both is loaded as
+ * something else than what was trained. `WriteFailed` where the system refuses.
  */
 export async function prepareOut(
   out: string,
@@ -23,15 +23,31 @@ export async function prepareOut(
     [out, baseFolder].map((path) => realpath(path).catch(() => resolve(path))),
   )
   if (here === there) refuse(`expected another folder than the base's own, found ${out}`)
+  const found = await stat(out).catch(() => undefined)
+  if (found?.isDirectory() === false) {
+    refuse(`expected a folder, or a name that is free, and ${out} is a file`)
+  }
   const [trained, other] = isAdapter ? ["an adapter", "a model"] : ["a model", "an adapter"]
   const file = isAdapter ? "config.json" : "adapter_config.json"
   if (existsSync(join(out, file))) {
     refuse(`expected a folder for ${trained}, and ${out} has the ${file} of ${other}: name another`)
   }
+  const inTheWay = existsSync(join(out, "training_log.jsonl"))
+    ? undefined
+    : replaced.find((name) => existsSync(join(out, name)))
+  if (inTheWay !== undefined) {
+    refuse(
+      `expected a folder that is new, or of an earlier training, and ${out} has a ${inTheWay} ` +
+        "that this training would replace: name another",
+    )
+  }
   const probe = join(out, "training_probe")
   await writeFileAtomic(probe, "")
   await rm(probe, { force: true })
 }
+
+/** What is written at the end. */
+const replaced = ["README.md", "model.safetensors", "adapter_model.safetensors"]
 
 function refuse(message: string): never {
   throw new GenArmError({ _tag: "InvalidOption", path: ["out"] }, message)

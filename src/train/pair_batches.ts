@@ -48,22 +48,22 @@ export class PairBatches implements BatchSource {
   step(step: number): Batch[] {
     const { batch } = this.#options
     const chosen = Array.from({ length: batch }, (_, i) => this.#at(step * batch + i))
-    return this.#divide(chosen)
+    return [...this.#divide(chosen)]
   }
 
   evaluation(): Batch[] {
-    return this.#divide(this.#pairs.map((_, i) => i))
+    return [...this.#divide(this.#pairs.map((_, i) => i))]
   }
 
   /** Takes the reference's log-probabilities: `likelihoods` gives those of a batch's rows. */
   async refer(likelihoods: (batch: Batch) => Promise<Float32Array>): Promise<void> {
     const references: PairReference[] = new Array(this.#pairs.length)
     const sorted = this.#sorted(this.#pairs.map((_, i) => i))
-    const batches = this.#divide(sorted)
     const size = this.#size
-    for (const [b, batch] of batches.entries()) {
+    let at = 0
+    for (const batch of this.#divide(sorted)) {
       const found = await likelihoods(batch)
-      sorted.slice(b * size, (b + 1) * size).forEach((pair, i) => {
+      sorted.slice(at, at += size).forEach((pair, i) => {
         references[pair] = { chosen: found[i], rejected: found[size + i] }
       })
     }
@@ -92,10 +92,10 @@ export class PairBatches implements BatchSource {
     return [...pairs].sort((a, b) => this.#length(a) - this.#length(b) || a - b)
   }
 
-  #divide(pairs: readonly number[]): Batch[] {
+  /** One after the other: all batches of a large set would be many times its size. */
+  *#divide(pairs: readonly number[]): Generator<Batch> {
     const sorted = this.#sorted(pairs)
     const size = this.#size
-    const batches: Batch[] = []
     for (let at = 0; at < sorted.length; at += size) {
       const real = sorted.slice(at, at + size)
       // A batch that is not full repeats a pair, which then does not count.
@@ -107,7 +107,7 @@ export class PairBatches implements BatchSource {
         })
       const tokens = bucketOf(this.#length(real.at(-1)!), bucket, this.#options.tokens)
       const references = this.#references
-      batches.push({
+      yield {
         ...layOut([...rows("chosen"), ...rows("rejected")], tokens),
         unit: 1 / pairs.length,
         present: Float32Array.from(filled, (_, i) => i < real.length ? 1 : 0),
@@ -117,8 +117,7 @@ export class PairBatches implements BatchSource {
             ...filled.map((index) => references[index].rejected),
           ]),
         },
-      })
+      }
     }
-    return batches
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Running steps: one session for each shape of batch, of which the latest few are kept. Weights are
- * inputs that the session reads where they lie, so that sessions share them and none is rebuilt when
- * they change.
+ * Running steps: one session for each shape of batch, of which the latest are kept. Weights are inputs
+ * that the session reads where they lie, so that sessions share them and none is rebuilt when they
+ * change; activations are given back after each run, so that a session that waits holds next to none.
  */
 import { InferenceSession, Tensor } from "onnxruntime-node"
 import { GenArmError, messageOf } from "../errors.ts"
@@ -10,8 +10,8 @@ import type { Batch } from "./batch.ts"
 import { stepGraph } from "./step_graph.ts"
 import type { Trainable } from "./trainable.ts"
 
-/** Sessions kept: each holds the memory of its activations. */
-const sessionLimit = 6
+/** Sessions kept: as many as rows of up to 256 tokens have shapes, with gradients and without. */
+const sessionLimit = 16
 
 /** What one batch gave. */
 export interface StepResult {
@@ -132,6 +132,9 @@ export class StepRunner {
         externalData: encoded.externalData,
         intraOpNumThreads: this.#threads,
         logSeverityLevel: 4,
+        // An arena keeps the peak of each session for good, and a pattern plans one far above it.
+        enableCpuMemArena: false,
+        enableMemPattern: false,
         extra: { session: { intra_op: { allow_spinning: "0" } } },
       })
       const opened = { session, figures }

@@ -58,10 +58,9 @@ export class TextBatches implements BatchSource {
     const size = batch / accumulate
     // A text longer than a window goes on in a row of its own, without what stood before.
     const pieces = this.#texts.flatMap((ids) => {
+      const all = Array.from(ids)
       const cut: number[][] = []
-      for (let at = 0; at + 1 < ids.length; at += tokens) {
-        cut.push(Array.from(ids).slice(at, at + tokens + 1))
-      }
+      for (let at = 0; at + 1 < all.length; at += tokens) cut.push(all.slice(at, at + tokens + 1))
       return cut
     }).sort((a, b) => a.length - b.length)
     const batches: Batch[] = []

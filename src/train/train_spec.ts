@@ -101,6 +101,8 @@ export interface TrainSpec {
 }
 
 const positive = Schema.Int.check(Schema.isGreaterThan(0))
+/** A step of more rows is a mistake; it is laid out before it is known that it fits no memory. */
+const rows = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 16 }))
 const whole = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const above0 = Schema.Finite.check(Schema.isGreaterThan(0))
 const share = Schema.Finite.check(
@@ -120,7 +122,7 @@ const schema = Schema.Struct({
   out: Schema.NonEmptyString,
   steps: Schema.optionalKey(positive),
   epochs: Schema.optionalKey(above0),
-  batch: Schema.optionalKey(positive),
+  batch: Schema.optionalKey(rows),
   accumulate: Schema.optionalKey(positive),
   tokens: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(1))),
   maxPromptTokens: Schema.optionalKey(positive),
@@ -183,7 +185,8 @@ export function checkSpec(plugins: Plugins, spec: TrainSpec): CheckedSpec {
     refuse(["base", "weights"], `expected a base in "f32", found "${base.weights}": ${why}`)
   }
   if ((checked.steps === undefined) === (checked.epochs === undefined)) {
-    refuse("steps", "expected either steps or epochs, found both or neither")
+    const found = checked.steps === undefined ? "neither" : "both"
+    refuse("steps", `expected either steps or epochs, found ${found}`)
   }
   const { batch = 32, accumulate = 1, data, heldOut = 0.05 } = checked
   if (batch % accumulate !== 0) {

@@ -3,10 +3,12 @@
  * depends on nothing but the weights, the optimiser's state and its own number, so a training that
  * goes on from a checkpoint takes the same steps as one that was never stopped.
  */
-import { GenArmError, throwIfAborted } from "../errors.ts"
+import { throwIfAborted } from "../errors.ts"
 import type { TrainingProgress } from "../files/progress.ts"
+import type { Batch } from "./batch.ts"
 import type { BatchSource } from "./batch_source.ts"
 import {
+  type CheckpointArrays,
   type CheckpointState,
   type Fingerprint,
   loadCheckpoint,
@@ -14,8 +16,9 @@ import {
   saveCheckpoint,
 } from "./checkpoint.ts"
 import { learningRateFactor, type LearningRateSchedule } from "./learning_rate.ts"
+import { diverged, highestLoss, type LossHistory, noLosses, withLoss } from "./loss_history.ts"
 import { AdamW, type AdamWOptions, gradientNorm } from "./optimizer.ts"
-import type { StepRunner } from "./step_runner.ts"
+import type { StepResult, StepRunner } from "./step_runner.ts"
 import type { Trainable } from "./trainable.ts"
 import { TrainingLog } from "./training_log.ts"
 
@@ -56,222 +59,243 @@ export interface TrainerResult {
   readonly log: TrainingLog
 }
 
-/**
- * A training has diverged when the gradient or a loss is no number, or when the running mean of the
- * loss is above three times the mean of the first steps, and by more than 3: losses that begin near 0
- * are soon many times that. In the running mean a step has a weight of 0.1, so that it takes a few
- * bad ones, or one beyond all measure: a model that was thrown far may settle at a loss near chance.
- *
- * Checkpoints are written once the next step's loss has shown the weights to be sound, so that the one
- * that is kept is good.
- */
-function highestLoss(first: number): number {
-  return first + Math.max(2 * Math.abs(first), 3)
-}
-
-const smoothing = 0.1
-const firstSteps = 10
+/** Means or sums of the loss and of what the objective reports, by name. */
+type Figures = StepResult["figures"]
 
 /** The numbers that a checkpoint keeps beside the arrays. */
-interface Progress extends CheckpointState {
+interface Progress extends CheckpointState, LossHistory {
   readonly step: number
   readonly tokens: number
   readonly seconds: number
-  /** Mean loss of the first steps, and their number. */
-  readonly first: readonly [loss: number, steps: number]
-  readonly runningLoss: number
   readonly bestLoss: number | null
   readonly sinceBest: number
   readonly heldOutLoss: number | null
   readonly stopped: boolean
 }
 
-/** Trains until the steps are done, or the loss no longer falls. */
+const beginning: Progress = {
+  step: 0,
+  tokens: 0,
+  seconds: 0,
+  ...noLosses,
+  bestLoss: null,
+  sinceBest: 0,
+  heldOutLoss: null,
+  stopped: false,
+}
+
+/** Trains until the steps are done, or the held-out loss no longer falls. */
 export async function runTraining(spec: TrainerSpec): Promise<TrainerResult> {
-  const { trainable, runner, data, heldOut, out, steps } = spec
-  const optimizer = new AdamW(trainable.variables, spec.optimizer)
-  const gradient = new Float32Array(trainable.values.length)
-  const best = spec.patience === undefined ? undefined : new Float32Array(trainable.values)
+  const { trainable: { values, variables }, out, fingerprint, resume } = spec
+  const optimizer = new AdamW(variables, spec.optimizer)
   const arrays = {
-    values: trainable.values,
+    values,
     mean: optimizer.mean,
     square: optimizer.square,
-    ...best && { best },
+    ...spec.patience !== undefined && { best: new Float32Array(values) },
   }
-  let state: Progress = {
-    step: 0,
-    tokens: 0,
-    seconds: 0,
-    first: [0, 0],
-    runningLoss: 0,
-    bestLoss: null,
-    sinceBest: 0,
-    heldOutLoss: null,
-    stopped: false,
-  }
-  if (spec.resume) {
-    state = await loadCheckpoint(out, spec.fingerprint, arrays) as unknown as Progress
-  } else await removeCheckpoint(out)
-  const log = await TrainingLog.open(out, spec.resume ? state.step : -1)
-  const begin = performance.now() - state.seconds * 1000
-  const seconds = () => (performance.now() - begin) / 1000
+  if (!resume) await removeCheckpoint(out)
+  const state = resume
+    ? await loadCheckpoint(out, fingerprint, arrays) as unknown as Progress
+    : beginning
+  const log = await TrainingLog.open(out, resume ? state.step : -1)
+  const training = new Training(spec, optimizer, arrays, state, log)
+  if (state.step === 0) await training.evaluate()
+  while (!training.isDone) await training.step()
+  return training.finish()
+}
 
+/** A training on its way. */
+class Training {
+  readonly #spec: TrainerSpec
+  readonly #optimizer: AdamW
+  readonly #gradient: Float32Array
+  /** What a checkpoint keeps; `best` are the weights of the lowest held-out loss. */
+  readonly #arrays: CheckpointArrays & { readonly best?: Float32Array }
+  readonly #log: TrainingLog
+  /** When the training would have begun, had it never been stopped: milliseconds. */
+  readonly #begin: number
+  #state: Progress
   /** The step of the checkpoint that is there. */
-  let saved = state.step
-  // Of the last step.
-  let norm = 0
-  let learningRate = 0
-  const evaluate = async (): Promise<void> => {
+  #saved: number
+  /** Figures of the steps since the last entry of the log. */
+  #unlogged: Figures[] = []
+  /** Of the last step. */
+  #norm = 0
+  #learningRate = 0
+
+  constructor(
+    spec: TrainerSpec,
+    optimizer: AdamW,
+    arrays: CheckpointArrays & { readonly best?: Float32Array },
+    state: Progress,
+    log: TrainingLog,
+  ) {
+    this.#spec = spec
+    this.#optimizer = optimizer
+    this.#gradient = new Float32Array(spec.trainable.values.length)
+    this.#arrays = arrays
+    this.#state = state
+    this.#saved = state.step
+    this.#log = log
+    this.#begin = performance.now() - state.seconds * 1000
+  }
+
+  get isDone(): boolean {
+    return this.#state.stopped || this.#state.step >= this.#spec.steps
+  }
+
+  /** Takes one step, and what is due after it. */
+  async step(): Promise<void> {
+    throwIfAborted(this.#spec.signal)
+    const batches = this.#spec.data.step(this.#state.step)
+    const figures = await this.#computeGradient(batches)
+    this.#norm = gradientNorm(this.#gradient)
+    this.#learningRate = this.#learningRateNow()
+    const losses = this.#checkLoss(figures.loss)
+    // The loss has shown the weights to be sound: the checkpoint that is kept is to be a good one.
+    if (figures.loss <= highestLoss(losses)) await this.#save()
+    this.#update()
+    this.#state = {
+      ...this.#state,
+      ...losses,
+      step: this.#state.step + 1,
+      tokens: this.#state.tokens + batches.reduce((sum, b) => sum + b.rows * b.tokens, 0),
+      seconds: (performance.now() - this.#begin) / 1000,
+    }
+    await this.#logStep(figures)
+    if (this.#isDue(this.#spec.evaluateEvery)) await this.evaluate()
+    this.#report(figures)
+  }
+
+  /** Evaluates the held-out data, where there is any. */
+  async evaluate(): Promise<void> {
+    const { heldOut, runner, patience, trainable, signal } = this.#spec
     if (heldOut === undefined) return
-    const figures: Record<string, number> = {}
+    const parts: Figures[] = []
     for (const batch of heldOut.evaluation()) {
-      throwIfAborted(spec.signal)
-      addFigures(figures, (await runner.evaluate(batch)).figures)
+      throwIfAborted(signal)
+      parts.push((await runner.evaluate(batch)).figures)
     }
-    if (!Number.isFinite(figures.loss)) {
-      const found = { what: "held-out loss", loss: figures.loss, norm, learningRate }
-      throw diverged(spec, state, { saved, ...found })
-    }
-    await log.add({ step: state.step, heldOut: figures })
-    const isBest = state.bestLoss === null || figures.loss < state.bestLoss
-    if (isBest) best?.set(trainable.values)
-    const sinceBest = isBest ? 0 : state.sinceBest + 1
-    state = {
-      ...state,
-      heldOutLoss: figures.loss,
-      bestLoss: isBest ? figures.loss : state.bestLoss,
+    const figures = sumOf(parts)
+    const { loss } = figures
+    if (!Number.isFinite(loss)) throw this.#diverged({ what: "held-out loss", loss })
+    await this.#log.add({ step: this.#state.step, heldOut: figures })
+    const isBest = this.#state.bestLoss === null || loss < this.#state.bestLoss
+    if (isBest) this.#arrays.best?.set(trainable.values)
+    const sinceBest = isBest ? 0 : this.#state.sinceBest + 1
+    this.#state = {
+      ...this.#state,
+      heldOutLoss: loss,
+      bestLoss: isBest ? loss : this.#state.bestLoss,
       sinceBest,
-      stopped: spec.patience !== undefined && sinceBest >= spec.patience,
+      stopped: patience !== undefined && sinceBest >= patience,
     }
+  }
+
+  /** Leaves the weights to be kept in the trainable. */
+  async finish(): Promise<TrainerResult> {
+    const { values } = this.#spec.trainable
+    const { step, stopped, seconds, tokens, runningLoss, bestLoss } = this.#state
+    if (!values.every(Number.isFinite)) {
+      throw this.#diverged({ what: "weights are no numbers, loss", loss: runningLoss })
+    }
+    await this.#save()
+    const { best } = this.#arrays
+    if (best !== undefined && bestLoss !== null) values.set(best)
+    const stoppedEarly = stopped && step < this.#spec.steps
+    return { steps: step, stoppedEarly, seconds, tokens, log: this.#log }
+  }
+
+  async #computeGradient(batches: readonly Batch[]): Promise<Figures> {
+    this.#gradient.fill(0)
+    const parts: Figures[] = []
+    for (const batch of batches) {
+      parts.push((await this.#spec.runner.accumulate(batch, this.#gradient)).figures)
+    }
+    return sumOf(parts)
+  }
+
+  #learningRateNow(): number {
+    const { learningRate, schedule } = this.#spec
+    return learningRate * learningRateFactor(schedule, this.#state.step, this.#spec)
+  }
+
+  #checkLoss(loss: number): LossHistory {
+    const losses = withLoss(this.#state, loss)
+    const isFinite = Number.isFinite(this.#norm) && Number.isFinite(loss)
+    if (isFinite && losses.runningLoss <= highestLoss(losses)) return losses
+    throw this.#diverged({ what: "loss", loss, first: losses.first[0] })
+  }
+
+  #update(): void {
+    const clipped = Math.min(1, this.#spec.maxGradientNorm / (this.#norm + 1e-6))
+    this.#optimizer.step(this.#gradient, this.#state.step + 1, this.#learningRate, clipped)
   }
 
   /** Where a checkpoint is due. */
-  const save = async (): Promise<void> => {
-    if (state.step === saved || state.step % spec.checkpointEvery !== 0) return
-    await saveCheckpoint(out, spec.fingerprint, state, arrays)
-    saved = state.step
+  async #save(): Promise<void> {
+    const { out, fingerprint, checkpointEvery } = this.#spec
+    const { step } = this.#state
+    if (step === this.#saved || step % checkpointEvery !== 0) return
+    await saveCheckpoint(out, fingerprint, this.#state, this.#arrays)
+    this.#saved = step
   }
 
-  if (state.step === 0) await evaluate()
-  let sums: Record<string, number> = {}
-  let summed = 0
-  while (state.step < steps && !state.stopped) {
-    throwIfAborted(spec.signal)
-    gradient.fill(0)
-    const figures: Record<string, number> = {}
-    let tokens = 0
-    for (const batch of data.step(state.step)) {
-      addFigures(figures, (await runner.accumulate(batch, gradient)).figures)
-      tokens += batch.rows * batch.tokens
-    }
-    norm = gradientNorm(gradient)
-    learningRate = spec.learningRate * learningRateFactor(spec.schedule, state.step, spec)
-    const first = withFirst(state.first, figures.loss)
-    const runningLoss = state.step === 0
-      ? figures.loss
-      : state.runningLoss + smoothing * (figures.loss - state.runningLoss)
-    const isFinite = Number.isFinite(norm) && Number.isFinite(figures.loss)
-    if (!isFinite || runningLoss > highestLoss(first[0])) {
-      const found = { what: "loss", loss: figures.loss, first: first[0], norm, learningRate }
-      throw diverged(spec, state, { saved, ...found })
-    }
-    if (figures.loss <= highestLoss(first[0])) await save()
-    const clipped = Math.min(1, spec.maxGradientNorm / (norm + 1e-6))
-    optimizer.step(gradient, state.step + 1, learningRate, clipped)
-    state = {
-      ...state,
-      step: state.step + 1,
-      tokens: state.tokens + tokens,
-      seconds: seconds(),
-      first,
-      runningLoss,
-    }
-    addFigures(sums, figures)
-    summed++
-    const isLast = state.step === steps
-    const savesNow = state.step % spec.checkpointEvery === 0
-    const evaluatesNow = isLast || state.step % spec.evaluateEvery === 0
-    if (savesNow || evaluatesNow || state.step % spec.logEvery === 0) {
-      await log.add({
-        step: state.step,
-        train: Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / summed])),
-        learningRate,
-        gradientNorm: norm,
-        tokens: state.tokens,
-        seconds: state.seconds,
-      })
-      sums = {}
-      summed = 0
-    }
-    if (evaluatesNow) await evaluate()
-    report(spec, state, figures)
+  /** Whether what comes with a number of steps, and with the last one, is to be done now. */
+  #isDue(every: number): boolean {
+    return this.#state.step === this.#spec.steps || this.#state.step % every === 0
   }
-  if (!trainable.values.every(Number.isFinite)) {
-    const what = "weights are no numbers, loss"
-    throw diverged(spec, state, { saved, what, loss: state.runningLoss, norm, learningRate })
+
+  async #logStep(figures: Figures): Promise<void> {
+    const { checkpointEvery, evaluateEvery, logEvery } = this.#spec
+    this.#unlogged.push(figures)
+    if (![checkpointEvery, evaluateEvery, logEvery].some((every) => this.#isDue(every))) return
+    const count = this.#unlogged.length
+    const sums = Object.entries(sumOf(this.#unlogged))
+    this.#unlogged = []
+    await this.#log.add({
+      step: this.#state.step,
+      train: Object.fromEntries(sums.map(([name, sum]) => [name, sum / count])),
+      learningRate: this.#learningRate,
+      gradientNorm: this.#norm,
+      tokens: this.#state.tokens,
+      seconds: this.#state.seconds,
+    })
   }
-  await save()
-  if (best !== undefined && state.bestLoss !== null) trainable.values.set(best)
-  return {
-    steps: state.step,
-    stoppedEarly: state.stopped && state.step < steps,
-    seconds: state.seconds,
-    tokens: state.tokens,
-    log,
+
+  #report(figures: Figures): void {
+    const { steps, onProgress } = this.#spec
+    const { step, tokens, seconds, heldOutLoss } = this.#state
+    const accuracy = figures["rewards/accuracies"]
+    onProgress?.({
+      stage: "train",
+      step,
+      steps,
+      loss: figures.loss,
+      ...accuracy !== undefined && { accuracy },
+      ...heldOutLoss !== null && { heldOutLoss },
+      tokensPerSecond: tokens / seconds,
+      secondsLeft: (seconds / step) * (steps - step),
+    })
+  }
+
+  #diverged(found: { what: string; loss: number; first?: number }): Error {
+    return diverged({
+      ...found,
+      step: this.#state.step,
+      gradientNorm: this.#norm,
+      learningRate: this.#learningRate,
+      out: this.#spec.out,
+      saved: this.#saved,
+    })
   }
 }
 
-/** The mean loss of the first steps with that of one more, where it is one of them. */
-function withFirst([mean, steps]: Progress["first"], loss: number): [number, number] {
-  if (steps === firstSteps) return [mean, steps]
-  // Bounded, so that a training that diverges at once is not measured by itself.
-  const bounded = steps === 0 ? loss : Math.min(loss, mean + Math.max(Math.abs(mean) / 2, 1))
-  return [(mean * steps + bounded) / (steps + 1), steps + 1]
-}
-
-function addFigures(sums: Record<string, number>, figures: Readonly<Record<string, number>>): void {
-  for (const [name, value] of Object.entries(figures)) sums[name] = (sums[name] ?? 0) + value
-}
-
-function report(
-  { steps, onProgress }: TrainerSpec,
-  state: Progress,
-  figures: Readonly<Record<string, number>>,
-): void {
-  const accuracy = figures["rewards/accuracies"]
-  onProgress?.({
-    stage: "train",
-    step: state.step,
-    steps,
-    loss: figures.loss,
-    ...accuracy !== undefined && { accuracy },
-    ...state.heldOutLoss !== null && { heldOutLoss: state.heldOutLoss },
-    tokensPerSecond: state.tokens / state.seconds,
-    secondsLeft: (state.seconds / state.step) * (steps - state.step),
-  })
-}
-
-function diverged(
-  { out }: TrainerSpec,
-  { step }: Progress,
-  found: {
-    readonly saved: number
-    readonly what: string
-    readonly loss: number
-    readonly first?: number
-    readonly norm: number
-    readonly learningRate: number
-  },
-): GenArmError {
-  const { saved, what, loss, first, norm, learningRate } = found
-  const beginning = first === undefined ? "" : ` (${first.toPrecision(4)} at the beginning)`
-  return new GenArmError(
-    { _tag: "TrainingDiverged", step, loss, gradientNorm: norm, learningRate },
-    `the training diverged at step ${step}: ${what} ${loss.toPrecision(4)}${beginning}, gradient ` +
-      `norm ${norm.toPrecision(4)}, learning rate ${learningRate.toPrecision(3)}. ` +
-      (step === 0
-        ? "It was so before the first update: the base's weights are damaged"
-        : "Lower the learning rate or lengthen the warm-up") +
-      (saved > 0 ? `; ${out} keeps the checkpoint of step ${saved}` : ""),
-  )
+function sumOf(parts: readonly Figures[]): Record<string, number> {
+  const sums: Record<string, number> = {}
+  for (const part of parts) {
+    for (const [name, value] of Object.entries(part)) sums[name] = (sums[name] ?? 0) + value
+  }
+  return sums
 }

@@ -102,6 +102,12 @@ export async function preparePairs(
     ...options.template !== undefined && { template: options.template },
     ...options.signal && { signal: options.signal },
   }
+  if (heldOut !== 0 && split.train.length > 0 && split.heldOut.length === 0) {
+    throw new GenArmError(
+      { _tag: "NoTrainingData" },
+      "expected at least one pair to hold out, found none: give some, or heldOut: 0",
+    )
+  }
   const pairs = withDropped(split.train, dropped)
   const train = await tokenizePreferences(pairs, options.tokenizer, form)
   const held = split.heldOut.length === 0

@@ -43,7 +43,7 @@ const configFaults: readonly (readonly [
   tag: GenArmReason["_tag"],
   part: string,
 ])[] = [
-  ["is missing", null, invalid, "config.json cannot be read"],
+  ["is missing", null, invalid, "config.json is missing: expected a folder"],
   ["is empty", "", invalid, "config.json is not JSON"],
   ["is cut off", '{"model_type": "llama"', invalid, "config.json is not JSON"],
   ["is a list", "[]", invalid, "config.json is not a JSON object"],
@@ -389,6 +389,11 @@ describe("a folder", () => {
       const error = await assertRejects(() => openModelFolder(path), GenArmError, "config.json")
       assertEquals(error.reason, { _tag: "ModelNotFound", model: path })
     }
+  })
+
+  it("of an adapter in a model's place is refused, saying where it belongs", async () => {
+    using folder = altered("llama", { "config.json": null, "adapter_config.json": "{}" })
+    await assertRejects(() => openModelFolder(folder.path), GenArmError, "as in arm({ adapter })")
   })
 
   it("may lack generation_config.json, and is refused when that is broken", async () => {

@@ -121,11 +121,20 @@ describe("a graph", () => {
     refuse({ base: "b", stop: [7] }, invalid("stop", 0))
   })
 
+  it("refuses a reward without a weight, and says what is wanted", () =>
+    refuse(
+      { base: "b", rewards: { x: reward } },
+      invalid("rewards", "x"),
+      "expected { reward, weight }",
+      "alone, at rewards.x",
+    ))
+
   it("refuses weights that are no number and no schedule", () => {
     for (const weight of [NaN, Infinity, -Infinity]) {
       refuse(one({ reward, weight }), invalid("rewards", "x", "weight"), "finite", String(weight))
     }
     refuse(one({ reward, weight: "1" }), invalid("rewards", "x", "weight"), "schedule", '"1"')
+    refuse(one({ reward, weight: "1" }), invalid("rewards", "x", "weight"), "a finite weight, or")
     refuse(one({ reward, weight: null }), invalid("rewards", "x", "weight"))
     refuse(one({ reward, weight: () => 1 }), invalid("rewards", "x", "weight"), "a function")
   })

@@ -271,7 +271,10 @@ describe("an adapter is refused", () => {
   it("without its files, naming the one that is missing", async () => {
     using folder = temporaryFolder()
     const opening = () => open(fixture("llama"), { adapters: [folder.path] })
-    await assertRejects(opening, GenArmError, "adapter_config.json")
+    await assertRejects(opening, GenArmError, "adapter_config.json cannot be read")
+    const model = fixture("llama")
+    const openModel = () => open(model, { adapters: [model] })
+    await assertRejects(openModel, GenArmError, "as in arm({ model })")
     const config = readFileSync(join(adapterFixture("attention"), "adapter_config.json"), "utf8")
     using half = adapterFolder({ config: JSON.parse(config), tensors: {} })
     rmSync(join(half.path, "adapter_model.safetensors"))

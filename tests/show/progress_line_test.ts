@@ -58,13 +58,19 @@ describe("the progress line", () => {
   })
 
   it("never fills the last column, however narrow the terminal", () => {
-    for (const columns of [0, 1, 10, 25, 40, 60, 80]) {
+    for (const columns of [1, 10, 25, 40, 60, 80]) {
       const { line, wait, shown } = terminal(columns)
       line.report(report(100 * MB, 281 * MB))
       wait(1)
       line.report(report(118 * MB, 281 * MB))
       assert((shown() ?? "").length <= Math.max(columns - 1, 0), `${columns}: ${shown()}`)
     }
+  })
+
+  it("takes a width of 0 for an unknown one, as some terminals give it", () => {
+    const { line, shown } = terminal(0)
+    line.report(report(100 * MB, 281 * MB))
+    assertEquals(shown(), "model.safetensors  ▓▓▓▓▓▓▓░░░░░░░░░░░░░  35 %  100/281 MB")
   })
 
   it("shows the rate of the last seconds, of this file, without what was there before", () => {

@@ -39,6 +39,12 @@ describe("the line of a training", () => {
     assertEquals(shown(), "")
   })
 
+  it("takes a width of 0 for an unknown one, as some terminals give it", () => {
+    const { line, shown } = terminal(0)
+    line.report(step)
+    assertEquals(shown(), "step 120/600  loss 1.873  5321 tokens/s  4 min left")
+  })
+
   it("shows downloads before the first step, and gives way to it", () => {
     const { line, shown } = terminal(120)
     const file = { stage: "download", model: "hub:org/name", file: "model.safetensors" } as const

@@ -1,10 +1,10 @@
-import { assert, assertEquals, assertNotEquals } from "@std/assert"
+import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert"
 import { describe, it } from "node:test"
 import { armPreference, nextToken } from "genarm"
 import { divide, negate } from "genarm/onnx"
 import { defineObjective } from "genarm/plugin"
 import { randomStream } from "genarm/math"
-import type { Batch } from "../../src/train/batch.ts"
+import { type Batch, layOut } from "../../src/train/batch.ts"
 import type { BatchSource } from "../../src/train/batch_source.ts"
 import type { TokenPair } from "../../src/train/data/pairs.ts"
 import { PairBatches } from "../../src/train/pair_batches.ts"
@@ -217,6 +217,20 @@ describe("batches of pairs", () => {
     assertEquals(ascending(counted.map(({ prompt }) => prompt[0])), ascending(byFirst.keys()))
   })
 
+  it("take every pair as often as any other where a step has more than there are", () => {
+    const few = new PairBatches(pairs.slice(0, 3), { ...options, batch: 9, accumulate: 1 })
+    for (const step of [0, 1, 2]) {
+      const [batch] = few.step(step)
+      const prompts = pairsOf(batch).map(({ prompt }) => prompt[0])
+      const expected = pairs.slice(0, 3).flatMap(({ prompt }) => [prompt[0], prompt[0], prompt[0]])
+      assertEquals(ascending(prompts), ascending(expected))
+      assertEquals([batch.unit, ...batch.present!], [1 / 9, ...new Array(9).fill(1)])
+    }
+    const [held, ...more] = few.evaluation()
+    assertEquals([held.unit, ...held.present!], [1 / 3, 1, 1, 1, 0, 0, 0, 0, 0, 0])
+    assertEquals(more, [])
+  })
+
   it("give every pair its own reference, wherever it lies", async () => {
     const source = new PairBatches(pairs, options)
     assert(source.step(0).every(({ reference }) => reference === undefined))
@@ -236,6 +250,20 @@ describe("batches of pairs", () => {
 /** Every array and number of batches, as text. */
 const print = (batches: readonly Batch[]) =>
   batches.map((batch) => Object.entries(batch).map(([name, value]) => `${name}: ${value}`).join())
+
+describe("rows laid out", () => {
+  const isScored = () => true
+
+  it("take one token more than the batch is wide, as the last target", () => {
+    const { ids, targets, mask } = layOut([{ ids: [1, 2, 3], isScored }], 2)
+    assertEquals([[...ids], [...targets], [...mask]], [[1n, 2n], [2n, 3n], [1, 1]])
+  })
+
+  it("refuse a longer row, which would run over into the next", () => {
+    const rows = [{ ids: [1, 2, 3, 4], isScored }, { ids: [5, 6], isScored }]
+    assertThrows(() => layOut(rows, 2), RangeError, "internal: a row of 4 ids in a batch 2 wide")
+  })
+})
 
 describe("any step can be asked for again", () => {
   const texts = randomIds(lengths)

@@ -79,9 +79,22 @@ describe("a wrong specification", () => {
     message: string,
   ])[] = [
     ["an unknown key", { stepz: 3 }, ["stepz"], "Expected no key but base, adapter"],
-    ["an unknown key inside", { optimizer: { rate: 1 } }, ["optimizer", "rate"], "found 1"],
-    ["no steps", { steps: undefined }, ["steps"], "steps"],
-    ["steps and epochs", { epochs: 1 }, ["steps"], "either steps or epochs"],
+    [
+      "an unknown key inside",
+      { optimizer: { rate: 1 } },
+      ["optimizer", "rate"],
+      "no key but learningRate",
+    ],
+    ["an unknown key inside what may be absent", { adapter: { r: 4 } }, [
+      "adapter",
+      "r",
+    ], "Expected no key but rank, alpha, targets, found 4, at adapter.r"],
+    ["no objective at all", { objective: undefined }, [
+      "objective",
+    ], "Missing key: expected a value, at objective"],
+    ["no steps", { steps: undefined }, ["steps"], "either steps or epochs, found neither"],
+    ["steps and epochs", { epochs: 1 }, ["steps"], "either steps or epochs, found both"],
+    ["a batch beyond all memory", { batch: 1e9 }, ["batch"], "between 1 and 65536"],
     ["half a step", { steps: 1.5 }, ["steps"], "found 1.5"],
     ["a batch that is not divided", { accumulate: 3 }, ["accumulate"], "a divisor of the batch, 2"],
     ["a rate of 0", { optimizer: { learningRate: 0 } }, ["optimizer", "learningRate"], "found 0"],
@@ -179,6 +192,9 @@ describe("a wrong specification", () => {
       using gpt2 = altered("llama", { "config.json": '{"model_type": "gpt2"}' })
       const other = await reasonOf({ ...learning, base: gpt2.path, out }, 'found model_type "gpt2"')
       assertEquals(other, { _tag: "UnsupportedModel", model: gpt2.path })
+      const ready = { ...learning, base: fixture("onnx_export"), out }
+      const exported = await reasonOf(ready, "an ONNX export has no weights that can be changed")
+      assertEquals(exported._tag, "InvalidModelFile")
     }))
 
   it("is refused for ids that the base has no embedding of", () =>
@@ -214,10 +230,24 @@ describe("the folder of a training", () => {
       const onProgress = () => {
         throw new Error("it took a step")
       }
-      const reason = await reasonOf({ ...learning, out }, "could not be written", { onProgress })
-      assertEquals(reason._tag, "WriteFailed")
+      const reason = await reasonOf({ ...learning, out }, "is a file", { onProgress })
+      assertEquals(reason, { _tag: "InvalidOption", path: ["out"] })
       const inside = await reasonOf({ ...learning, out: join(out, "x") }, "written", { onProgress })
       assertEquals(inside._tag, "WriteFailed")
+    }))
+
+  it("holds nothing of another's that would be replaced", () =>
+    withOut(async (out) => {
+      mkdirSync(out)
+      writeFileSync(join(out, "notes.txt"), "mine")
+      await run({ ...learning, out, steps: 1 })
+      await run({ ...learning, out, steps: 1 }) // What a training wrote may be replaced by one.
+      const other = `${out}-other`
+      mkdirSync(other)
+      writeFileSync(join(other, "README.md"), "mine")
+      const reason = await reasonOf({ ...learning, out: other }, "has a README.md")
+      assertEquals(reason, { _tag: "InvalidOption", path: ["out"] })
+      assertEquals(readFileSync(join(other, "README.md"), "utf8"), "mine")
     }))
 
   it("holds a model or an adapter, not both", () =>
@@ -282,6 +312,8 @@ describe("data that teaches nothing", () => {
       })
       const held = { ...preferring, heldOut: [{ prompt: "", chosen: "a", rejected: "a" }], out }
       assertEquals((await reasonOf(held, "held out: expected"))._tag, "NoTrainingData")
+      const none = { ...preferring, heldOut: [], out }
+      assertEquals((await reasonOf(none, "one pair to hold out"))._tag, "NoTrainingData")
       const silent = { ...learning, heldOut: [{ text: "", complete: false }], out }
       assertEquals((await reasonOf(silent, "two tokens or more"))._tag, "NoTrainingData")
     }))
@@ -304,6 +336,11 @@ describe("data that teaches nothing", () => {
       writeFileSync(file, JSON.stringify({ text: "a text" }))
       const reason = await reasonOf({ ...preferring, data: file, out }, file)
       assertEquals(reason._tag, "InvalidDataFile")
+      writeFileSync(file, JSON.stringify(pairs(1)[0]))
+      await failure({ ...learning, data: file, out }, [
+        'has no "text"',
+        "for an objective on pairs",
+      ])
       const missing = await reasonOf({ ...learning, data: `${file}x`, out }, "cannot be read")
       assertEquals(missing, { _tag: "InvalidDataFile", file: `${file}x` })
     }))

@@ -32,6 +32,7 @@ const record: TrainingRecord = {
     { step: 100, trainingLoss: 0.61, heldOutLoss: 0.6, heldOutAccuracy: 0.66 },
     { step: 200, trainingLoss: 0.5, heldOutLoss: 0.52, heldOutAccuracy: 0.71 },
   ],
+  before: { "loss": 0.693 },
   heldOut: { "preference accuracy": 0.71234567, "loss": 0.52 },
   versions: { genarm: "0.1.0" },
   licence: "mit",
@@ -68,7 +69,10 @@ describe("a model card", () => {
         "# Cheerful stories\n\nPrefers stories that end well.\n",
         "rank 8, alpha 16, on `q_proj`, `v_proj`) for `someone/story-teller`: 65,536 of 3,141,592",
         'PeftModel.from_pretrained(base, "path/of/this/folder")',
-        "| preference accuracy | 0.71235 |",
+        '```ts\nconst reward = arm({ adapter: "path/of/this/folder" })\n```',
+        "| figure | before the training | after it |",
+        "| preference accuracy | | 0.71235 |",
+        "| loss | 0.693 | 0.52 |",
         "![Curves of the training run](curves.svg)",
         "| pairs \\| ranked.jsonl | 1,200 | 1,150 | 50 | MIT |",
         "````text\ndropped 50: 30 equal responses, 20 empty ones\n```\n````",
@@ -84,6 +88,12 @@ describe("a model card", () => {
         "mit. The terms of `someone/story-teller` and of the data apply as well. The stories are",
       ]
     ) assertStringIncludes(card.replaceAll(/ +/g, " "), part)
+  })
+
+  it("calls a reward only what was trained as one", () => {
+    const card = modelCard({ ...record, objective: { name: "dpo", options: {} } })
+    assertStringIncludes(card, "An adapter of a language model")
+    assert(!card.includes("reward model:"), card)
   })
 
   it("tells of a new model without an adapter, a base or curves", () => {

@@ -47,9 +47,12 @@ function parse(file: string, text: string, line: number | undefined): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw invalidData(file, `is not JSON: ${messageOf(error)}`, { line, cause: error })
+    const expected = line === undefined ? "" : `; expected an object a line, such as ${example}`
+    throw invalidData(file, `is not JSON: ${messageOf(error)}${expected}`, { line, cause: error })
   }
 }
+
+const example = '{"prompt": ..., "chosen": ..., "rejected": ...}'
 
 function rowOf(file: string, value: unknown, line: number | undefined, path: string): JsonRow {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
@@ -57,8 +60,7 @@ function rowOf(file: string, value: unknown, line: number | undefined, path: str
   }
   throw invalidData(
     file,
-    `holds ${printValue(value)}${path && ` at ${path}`}: expected an object such as ` +
-      '{"prompt": ..., "chosen": ..., "rejected": ...}',
+    `holds ${printValue(value)}${path && ` at ${path}`}: expected an object such as ${example}`,
     { line, ...path !== "" && { field: path } },
   )
 }

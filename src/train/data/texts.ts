@@ -92,6 +92,10 @@ async function* fromRows(path: string): AsyncGenerator<CorpusText, void> {
     if (line.trim() === "") continue
     const row = { file: path, line: number, path: "", value: parseRow(path, line, number) }
     const { complete = true } = row.value
+    if (row.value.text === undefined && row.value.chosen !== undefined) {
+      const why = "a text; these are preferences, for an objective on pairs such as armPreference"
+      throw wrongField(row, "text", undefined, why)
+    }
     if (typeof complete !== "boolean") throw wrongField(row, "complete", complete, "true or false")
     const text = textOf(row, "text").trim()
     if (text !== "") yield { text, complete }
@@ -103,7 +107,8 @@ function parseRow(file: string, text: string, line: number): Readonly<Record<str
   try {
     value = JSON.parse(text)
   } catch (cause) {
-    throw invalidData(file, `is not JSON: ${messageOf(cause)}`, { line, cause })
+    const what = `is not JSON: ${messageOf(cause)}; expected {"text": "..."} a line`
+    throw invalidData(file, what, { line, cause })
   }
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     return value as Readonly<Record<string, unknown>>

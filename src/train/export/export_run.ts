@@ -62,6 +62,7 @@ export async function exportRun(
     seconds: run.seconds,
     tokens: run.tokens,
     curve: run.log.entries.map(pointOf),
+    before: run.before,
     heldOut: run.heldOut,
     versions: derived.runtime,
     ...card.licence !== undefined && { licence: card.licence },

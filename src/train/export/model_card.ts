@@ -105,18 +105,32 @@ function use({ adapter, base, objective }: TrainingRecord): string {
       `base = AutoModelForCausalLM.from_pretrained(${JSON.stringify(base ?? "path/of/the/base")})`,
       'model = PeftModel.from_pretrained(base, "path/of/this/folder")',
     ]
-  const what = objective.name === "nextToken"
-    ? "A language model in the layout of Hugging Face."
-    : "An autoregressive reward model: the log-probability that it gives to a text is its reward, " +
+  const isReward = objective.name === "armPreference"
+  const what = isReward
+    ? "An autoregressive reward model: the log-probability that it gives to a text is its reward, " +
       "up to a factor, and token by token it guides the generation of a base with the same " +
       "vocabulary."
-  return [what, "", "```python", ...python, "```"].join("\n")
+    : adapter === undefined
+    ? "A language model in the layout of Hugging Face."
+    : "An adapter of a language model in the layout of PEFT."
+  const key = adapter === undefined ? "model" : "adapter"
+  const reward = `arm({ ${key}: "path/of/this/folder" })`
+  return [
+    what,
+    "",
+    ...isReward ? ["```ts", `const reward = ${reward}`, "```", ""] : [],
+    ...["```python", ...python, "```"],
+  ].join("\n")
 }
 
-function figures({ heldOut }: TrainingRecord): string {
-  const rows = Object.entries(heldOut).map(([name, value]) => [name, number(value)])
+function figures({ before = {}, heldOut }: TrainingRecord): string {
+  const rows = Object.entries(heldOut).map(([name, value]) => [
+    name,
+    name in before ? number(before[name]) : "",
+    number(value),
+  ])
   if (rows.length === 0) return "None were taken."
-  return markdownTable({ columns: ["figure", "value"], rows })
+  return markdownTable({ columns: ["figure", "before the training", "after it"], rows })
 }
 
 function dataTable(data: readonly DataRecord[]): string {

@@ -69,7 +69,9 @@ export interface TrainingRecord {
   readonly tokens: number
   /** Figures along the way, by rising step. */
   readonly curve: readonly CurvePoint[]
-  /** Final figures on held-out data, by name. */
+  /** Figures on held-out data before the first step, by name. */
+  readonly before?: Readonly<Record<string, number>>
+  /** The same at the end. */
   readonly heldOut: Readonly<Record<string, number>>
   /** Of programs and libraries, by name. */
   readonly versions: Readonly<Record<string, string>>
