@@ -5,8 +5,6 @@
  *
  *     deno run -A examples/02_train_a_reward.ts [preferences.jsonl]
  */
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { arm, armPreference, defineGraph, openPipeline, train } from "genarm"
@@ -15,7 +13,7 @@ import { model } from "./_models.ts"
 const write = (text: string) => process.stdout.write(`${text}\n`)
 
 const data = process.argv[2] ?? fileURLToPath(new URL("./data/plain.jsonl", import.meta.url))
-const out = join(tmpdir(), "genarm-example-reward")
+const out = fileURLToPath(new URL("./output/plain", import.meta.url))
 
 // A low-rank adapter on the story-teller learns to find the chosen texts likelier than the rejected.
 const run = await train({
@@ -24,15 +22,15 @@ const run = await train({
     rank: 4,
     targets: ["q_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
   },
-  objective: armPreference({ beta: 0.1 }),
+  objective: armPreference({ beta: 0.05 }),
   data,
   heldOut: 0.15,
   out,
-  epochs: 2,
+  epochs: 3,
   batch: 8,
   accumulate: 2,
-  tokens: 256,
-  optimizer: { learningRate: 3e-3 },
+  tokens: 320,
+  optimizer: { learningRate: 2e-3 },
 }, { resume: false })
 write(run.data.report ?? "")
 const share = (figures: Readonly<Record<string, number>>) =>

@@ -1,7 +1,7 @@
 /**
  * Sentiment of a text by a word list in the format of VADER (Hutto and Gilbert 2014): a word, a tab,
- * its mean valence from -4 to 4, and more that is not read. The valences of a text's words are
- * summed and squashed into -1 to 1; a negation among the three words before turns a valence round.
+ * its mean valence from -4 to 4, and more that is not read. A negation among the three words before
+ * turns a valence round.
  */
 import { readFileSync } from "node:fs"
 
@@ -43,10 +43,4 @@ export function valencesOf(text: string, lexicon: Lexicon): number[] {
     // The factor by which VADER's authors found a negation to weaken and turn a word.
     return [isNegated ? -0.74 * valence : valence]
   })
-}
-
-/** How positive a text is, -1 to 1. */
-export function vaderScore(text: string, lexicon: Lexicon): number {
-  const sum = valencesOf(text, lexicon).reduce((sum, valence) => sum + valence, 0)
-  return sum / Math.sqrt(sum * sum + 15)
 }

@@ -8,10 +8,7 @@
  */
 import process from "node:process"
 import { parseArgs } from "node:util"
-import { openTokenizer } from "../../src/files/tokenizer.ts"
-import { readTexts } from "../../src/train/data/texts.ts"
-import { trainTokenizer } from "../../src/train/tokenizer/train_tokenizer.ts"
-import { writeTokenizer } from "../../src/train/tokenizer/write_tokenizer.ts"
+import { openTokenizer, readTexts, trainTokenizer, writeTokenizer } from "genarm/train"
 
 const { values, positionals: files } = parseArgs({
   options: {

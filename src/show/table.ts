@@ -54,7 +54,7 @@ function layOut(
 ): { head: string[]; rule: string[]; body: string[][]; isRight: boolean[] } {
   const cells = rows.map((row) => columns.map((_, i) => String(row[i] ?? "")))
   const isRight = columns.map((_, i) =>
-    cells.some((row) => row[i] !== "") && cells.every((row) => /^([-+]?[\d.]|$)/.test(row[i]))
+    cells.some((row) => row[i] !== "") && cells.every((row) => /^([-+]?\.?\d|$)/.test(row[i]))
   )
   const widths = columns.map((name, i) =>
     Math.max(least, ...[name, ...cells.map((row) => row[i])].map((text) => [...text].length))

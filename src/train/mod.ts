@@ -28,7 +28,11 @@ export {
 export { type CorpusText, readTexts, type ReadTextsOptions } from "./data/texts.ts"
 export type { Merge } from "./tokenizer/learn_merges.ts"
 export { trainTokenizer } from "./tokenizer/train_tokenizer.ts"
-export type { TokenizerOptions, TrainedTokenizer } from "./tokenizer/train_tokenizer.ts"
+export type {
+  TokenizerOptions,
+  TokenizerText,
+  TrainedTokenizer,
+} from "./tokenizer/train_tokenizer.ts"
 export { writeTokenizer } from "./tokenizer/write_tokenizer.ts"
 export type { ChatMessage, Tokenizer } from "../files/tokenizer.ts"
 export { openTokenizer } from "../files/tokenizer.ts"

@@ -3,9 +3,10 @@
  * end would cost every one of them.
  */
 import { existsSync } from "node:fs"
-import { realpath, rm, stat } from "node:fs/promises"
-import { join, resolve } from "node:path"
+import { rm, stat } from "node:fs/promises"
+import { join } from "node:path"
 import { GenArmError } from "../errors.ts"
+import { isSamePlace } from "../files/same_place.ts"
 import { writeFileAtomic } from "../files/write_file.ts"
 
 /**
@@ -19,10 +20,9 @@ export async function prepareOut(
   out: string,
   { baseFolder, isAdapter }: { readonly baseFolder: string; readonly isAdapter: boolean },
 ): Promise<void> {
-  const [here, there] = await Promise.all(
-    [out, baseFolder].map((path) => realpath(path).catch(() => resolve(path))),
-  )
-  if (here === there) refuse(`expected another folder than the base's own, found ${out}`)
+  if (await isSamePlace(out, baseFolder)) {
+    refuse(`expected another folder than the base's own, found ${out}`)
+  }
   const found = await stat(out).catch(() => undefined)
   if (found?.isDirectory() === false) {
     refuse(`expected a folder, or a name that is free, and ${out} is a file`)

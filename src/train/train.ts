@@ -6,7 +6,7 @@ import { locateModel } from "../files/locate_model.ts"
 import { openModelFolder, openTensors } from "../files/model_folder.ts"
 import type { Progress, TrainingProgress } from "../files/progress.ts"
 import { openTokenizer } from "../files/tokenizer.ts"
-import { isLlamaFamily, readLlamaConfig } from "../llama/config.ts"
+import { isLlamaFamily, type LlamaConfig, readLlamaConfig } from "../llama/config.ts"
 import { readParameters } from "../llama/weights.ts"
 import { definitionOf, type Plugins } from "../plugin/registry.ts"
 import { trainingLine } from "../show/training_line.ts"
@@ -17,7 +17,7 @@ import { prepareOut } from "./out_folder.ts"
 import { checkIds, prepareBatches, runReference } from "./prepare_batches.ts"
 import { StepRunner } from "./step_runner.ts"
 import { type CheckedSpec, checkSpec, type TrainSpec } from "./train_spec.ts"
-import { fullWeights, lowRankAdapter } from "./trainable.ts"
+import { fullWeights, lowRankAdapter, type Trainable } from "./trainable.ts"
 import { runTraining } from "./trainer.ts"
 import type { DataRecord } from "./export/training_record.ts"
 import type { LogEntry } from "./training_log.ts"
@@ -89,60 +89,33 @@ async function run(
   options: TrainOptions,
 ): Promise<TrainingRun> {
   const { signal, onProgress } = options
-  const abort = signal && { signal }
   const objective = definitionOf(plugins, "objective", spec.objective)
-  const folder = await locateModel(spec.base, { ...abort, ...onProgress && { onProgress } })
-  const { config: json } = await openModelFolder(folder)
-  if (!isLlamaFamily(json)) {
-    throw new GenArmError(
-      { _tag: "UnsupportedModel", model: spec.base.model },
-      `${spec.base.model}: only the Llama family can be trained (llama, mistral, qwen2, qwen3), ` +
-        `found model_type ${JSON.stringify(json.model_type)}`,
-    )
-  }
-  const config = readLlamaConfig(json, spec.base.model)
+  const { folder, config } = await openBase(spec, options)
   await prepareOut(spec.out, { baseFolder: folder, isAdapter: spec.adapter !== undefined })
-  const tokens = spec.tokens ?? Math.min(config.contextLength, 256)
-  if (tokens > config.contextLength) {
-    throw new GenArmError(
-      { _tag: "InvalidOption", path: ["tokens"] },
-      `expected tokens up to the model's context of ${config.contextLength}, found ${tokens}`,
-    )
-  }
-  const tokenizer = await openTokenizer(folder)
-  const form = {
-    tokenizer,
+  const tokens = rowLength(spec, config)
+  const data = await prepareBatches(spec, objective, {
+    tokenizer: await openTokenizer(folder),
     tokens,
     seed: spec.seed,
     ...spec.maxPromptTokens !== undefined && { maxPromptTokens: spec.maxPromptTokens },
     ...spec.base.template !== undefined && { template: spec.base.template },
-    ...abort,
-  }
-  const batching = { batch: spec.batch, accumulate: spec.accumulate, tokens, seed: spec.seed }
-  const data = await prepareBatches(spec, objective, form, batching)
+    ...signal && { signal },
+  }, { batch: spec.batch, accumulate: spec.accumulate, tokens, seed: spec.seed })
   checkIds(data, config.vocabularySize, spec.base.model)
 
-  const store = await openTensors(folder)
-  const weights = await readParameters(config, store, { model: spec.base.model, ...abort })
-    .finally(() => store.close())
-  const trainable = spec.adapter === undefined
-    ? fullWeights(config, weights)
-    : lowRankAdapter(config, weights, spec.adapter, spec.seed)
+  const trainable = await openTrainable(spec, folder, config, signal)
   const steps = spec.steps ??
     Math.max(1, Math.round(spec.epochs! * data.train.perEpoch / spec.batch))
   const warmup = spec.warmup ?? Math.round(steps * 0.05)
   const fingerprint = fingerprintOf(spec, trainable, data, { steps, warmup, tokens })
-  const runner = new StepRunner(
-    trainable,
-    objective,
-    spec.objective.options,
-    options.threads ?? availableParallelism(),
-  )
+  const threads = options.threads ?? availableParallelism()
+  const runner = new StepRunner(trainable, objective, spec.objective.options, threads)
   try {
     if (objective.data === "pairs" && objective.reference === true) {
       await runReference(data, runner, signal)
     }
     const { learningRate, maxGradientNorm, ...adamW } = spec.optimizer
+    const patience = spec.evaluate?.patience
     const result = await runTraining({
       trainable,
       runner,
@@ -158,37 +131,24 @@ async function run(
       evaluateEvery: spec.evaluate?.every ?? Infinity,
       logEvery: spec.logEvery ?? 10,
       checkpointEvery: spec.checkpointEvery ?? 100,
-      ...spec.evaluate?.patience !== undefined && { patience: spec.evaluate.patience },
+      ...patience !== undefined && { patience },
       fingerprint,
       resume: options.resume !== false && hasCheckpoint(spec.out),
-      ...abort,
+      ...signal && { signal },
       ...onProgress && { onProgress },
     })
-    const evaluations = result.log.entries.filter((entry) => "heldOut" in entry)
-    const final = spec.evaluate?.patience === undefined ? evaluations.at(-1) : evaluations.reduce(
-      (best, entry) => entry.heldOut.loss < best.heldOut.loss ? entry : best,
-      evaluations[0],
-    )
-    const finished = {
-      ...result,
-      before: evaluations[0]?.heldOut ?? {},
-      heldOut: final?.heldOut ?? {},
-      record: data.record,
-    }
-    await exportRun(spec, trainable, folder, finished, {
-      steps,
-      warmup,
-      tokens,
-      runtime: runtimeName(),
-    })
+    const { entries } = result.log
+    const figures = heldOutFigures(entries, patience !== undefined)
+    const finished = { ...result, ...figures, record: data.record }
+    const derived = { warmup, tokens, runtime: runtimeName() }
+    await exportRun(spec, trainable, folder, finished, derived)
     await removeCheckpoint(spec.out)
     return {
       out: spec.out,
       steps: result.steps,
       stoppedEarly: result.stoppedEarly,
-      log: result.log.entries,
-      before: finished.before,
-      heldOut: finished.heldOut,
+      log: entries,
+      ...figures,
       data: data.record,
       parameters: trainable.values.length,
       seconds: result.seconds,
@@ -197,6 +157,57 @@ async function run(
   } finally {
     await runner.close()
   }
+}
+
+async function openBase(
+  { base }: CheckedSpec,
+  { signal, onProgress }: TrainOptions,
+): Promise<{ readonly folder: string; readonly config: LlamaConfig }> {
+  const folder = await locateModel(base, {
+    ...signal && { signal },
+    ...onProgress && { onProgress },
+  })
+  const { config } = await openModelFolder(folder)
+  if (isLlamaFamily(config)) return { folder, config: readLlamaConfig(config, base.model) }
+  throw new GenArmError(
+    { _tag: "UnsupportedModel", model: base.model },
+    `${base.model}: only the Llama family can be trained (llama, mistral, qwen2, qwen3), ` +
+      `found model_type ${JSON.stringify(config.model_type)}`,
+  )
+}
+
+function rowLength(spec: CheckedSpec, { contextLength }: LlamaConfig): number {
+  const tokens = spec.tokens ?? Math.min(contextLength, 256)
+  if (tokens <= contextLength) return tokens
+  throw new GenArmError(
+    { _tag: "InvalidOption", path: ["tokens"] },
+    `expected tokens up to the model's context of ${contextLength}, found ${tokens}`,
+  )
+}
+
+async function openTrainable(
+  { base: { model }, adapter, seed }: CheckedSpec,
+  folder: string,
+  config: LlamaConfig,
+  signal: AbortSignal | undefined,
+): Promise<Trainable> {
+  const store = await openTensors(folder)
+  const weights = await readParameters(config, store, { model, ...signal && { signal } })
+    .finally(() => store.close())
+  return adapter === undefined
+    ? fullWeights(config, weights)
+    : lowRankAdapter(config, weights, adapter, seed)
+}
+
+/** The first evaluation, and that of the weights that were kept: the best ones, or the last. */
+function heldOutFigures(
+  log: readonly LogEntry[],
+  keepsBest: boolean,
+): Pick<TrainingRun, "before" | "heldOut"> {
+  const evaluations = log.flatMap((entry) => "heldOut" in entry ? [entry.heldOut] : [])
+  const best = () => evaluations.reduce((best, next) => next.loss < best.loss ? next : best)
+  if (evaluations.length === 0) return { before: {}, heldOut: {} }
+  return { before: evaluations[0], heldOut: keepsBest ? best() : evaluations.at(-1)! }
 }
 
 function runtimeName(): Record<string, string> {

@@ -38,6 +38,11 @@ describe("a table", () => {
     assertEquals(markdownTable({ columns: ["n"], rows: [[1]] }), "|   n |\n| --: |\n|   1 |\n")
   })
 
+  it("takes a path for a text, though it begins with a dot, and .5 for a number", () => {
+    const table = { columns: ["source", "share"], rows: [["./a", ".5"]] }
+    assertEquals(textTable(table), "source  share\n──────  ─────\n./a        .5\n")
+  })
+
   it("may have no rows, and rows that lack cells", () => {
     assertEquals(textTable({ columns: ["a", "b"], rows: [] }), "a  b\n─  ─\n")
     assertEquals(textTable({ columns: ["a", "b"], rows: [["x"]] }), "a  b\n─  ─\nx\n")

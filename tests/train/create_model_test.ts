@@ -55,6 +55,18 @@ describe("a new model", () => {
       assert(one["lm_head.weight"] !== other["lm_head.weight"])
     }))
 
+  it("replaces a new one, and nothing that was learnt", () =>
+    withOut(async (out) => {
+      await createModel({ out, ...sizes })
+      await createModel({ out, ...sizes, seed: 1 })
+      const weights = weightsOf(out)
+      writeFileSync(join(out, "training_log.jsonl"), "")
+      const again = () => createModel({ out, ...sizes })
+      const error = await assertRejects(again, GenArmError, "what was learnt there")
+      assertEquals(error.reason, { _tag: "InvalidOption", path: ["out"] })
+      assertEquals(weightsOf(out), weights)
+    }))
+
   it("is refused where its sizes do not fit together, with the place", () =>
     withOut(async (out) => {
       const faults = [

@@ -209,6 +209,8 @@ describe("a trained tokenizer", () => {
     }
     assertEquals(await trainTokenizer(stream(), options), trained)
     assertEquals(await trainTokenizer(new Set(texts), options), trained)
+    const read = texts.map((text) => ({ text, complete: true }))
+    assertEquals(await trainTokenizer(read, options), trained)
   })
 
   // Made by `Tokenizer.from_file("tokenizer.json").encode(text).ids` of Python's tokenizers 0.23.3,

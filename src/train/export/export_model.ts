@@ -3,11 +3,12 @@
  * configuration, tokenizer, weights. The weights come last, so that a folder with weights has all the
  * rest, and each file is there whole or not at all.
  */
-import { readFile, realpath } from "node:fs/promises"
-import { join, resolve } from "node:path"
+import { readFile } from "node:fs/promises"
+import { join } from "node:path"
 import { GenArmError } from "../../errors.ts"
 import { copyTokenizer } from "../../files/copy_tokenizer.ts"
 import { openModelFolder } from "../../files/model_folder.ts"
+import { isSamePlace } from "../../files/same_place.ts"
 import { writeFileAtomic } from "../../files/write_file.ts"
 import { type FloatType, writeSafetensors } from "../../files/write_safetensors.ts"
 import type { LlamaConfig } from "../../llama/config.ts"
@@ -65,7 +66,7 @@ export async function exportModel(options: ModelExport): Promise<void> {
     throw invalid("dtype", `expected dtype "F32", "F16" or "BF16", found ${JSON.stringify(dtype)}`)
   }
   if (baseFolder !== undefined && newModel === undefined) {
-    if (await samePlace(out, baseFolder)) {
+    if (await isSamePlace(out, baseFolder)) {
       throw invalid("out", `expected another folder than the base's own, found ${out}`)
     }
     // Both are JSON, or this throws.
@@ -83,7 +84,7 @@ export async function exportModel(options: ModelExport): Promise<void> {
   } else if (newModel !== undefined && baseFolder === undefined) {
     await writeJson(join(out, "config.json"), llamaConfigJson(config, { ...newModel, type }))
     await writeJson(join(out, "generation_config.json"), generationConfigJson(newModel))
-    if (!await samePlace(out, newModel.tokenizerFolder)) {
+    if (!await isSamePlace(out, newModel.tokenizerFolder)) {
       await copyTokenizer(newModel.tokenizerFolder, out)
     }
   } else {
@@ -99,13 +100,6 @@ export async function exportModel(options: ModelExport): Promise<void> {
 
 async function writeJson(path: string, value: unknown): Promise<void> {
   await writeFileAtomic(path, JSON.stringify(value, undefined, 2) + "\n")
-}
-
-async function samePlace(a: string, b: string): Promise<boolean> {
-  const [first, second] = await Promise.all(
-    [a, b].map((path) => realpath(path).catch(() => resolve(path))),
-  )
-  return first === second
 }
 
 function invalid(option: string, message: string): GenArmError {

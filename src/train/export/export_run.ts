@@ -25,7 +25,6 @@ export async function exportRun(
   baseFolder: string,
   run: FinishedRun,
   derived: {
-    readonly steps: number
     readonly warmup: number
     readonly tokens: number
     readonly runtime: Readonly<Record<string, string>>

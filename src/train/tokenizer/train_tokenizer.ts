@@ -34,6 +34,9 @@ export interface TrainedTokenizer {
   readonly merges: readonly Merge[]
 }
 
+/** A text to learn from, as it is or as `readTexts` gives it. */
+export type TokenizerText = string | { readonly text: string }
+
 /**
  * Learns a tokenizer from texts, which are read once; what is held is one copy of each word. The
  * same texts in the same order, or in any other, give the same tokenizer.
@@ -51,7 +54,7 @@ export interface TrainedTokenizer {
  * ```
  */
 export async function trainTokenizer(
-  texts: AsyncIterable<string> | Iterable<string>,
+  texts: AsyncIterable<TokenizerText> | Iterable<TokenizerText>,
   options: TokenizerOptions,
 ): Promise<TrainedTokenizer> {
   const { vocabularySize, specialTokens, minimumCount, signal } = check(options)
@@ -79,7 +82,7 @@ export async function trainTokenizer(
 }
 
 async function countWords(
-  texts: AsyncIterable<string> | Iterable<string>,
+  texts: AsyncIterable<TokenizerText> | Iterable<TokenizerText>,
   specialTokens: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<ReadonlyMap<string, number>> {
@@ -88,9 +91,10 @@ async function countWords(
   }
   const counter = new WordCounter(specialTokens)
   let index = 0
-  for await (const text of texts) {
+  for await (const item of texts) {
+    const text: unknown = typeof item === "object" && item !== null ? item.text : item
     if (typeof text !== "string") {
-      throw invalid("texts", `expected texts only, found ${describe(text)} at ${index}`, index)
+      throw invalid("texts", `expected texts only, found ${describe(item)} at ${index}`, index)
     }
     if (index++ % textsPerTurn === 0) await turn(signal)
     counter.add(text)
