@@ -6,6 +6,7 @@
  * which leave the backend's fast path, so that here it transposes and multiplies; and the gradient of
  * `gather` has no kernel, so that here it is a product with one-hot rows. Weights are kept [in, out].
  */
+import { existsSync, readFileSync } from "node:fs"
 import process from "node:process"
 import { loadTfjs, type Tensor, type Tfjs, version } from "./_tfjs.ts"
 import {
@@ -196,8 +197,11 @@ async function measure(tf: Tfjs, task: TrainingTask): Promise<TrainingFigures> {
   }
 }
 
-/** In kilobytes where the system tells it. */
+/** The highest since this program began; on Linux `maxRSS` also counts the one that started it. */
 function peakRssMB(): number {
+  const status = existsSync("/proc/self/status") ? readFileSync("/proc/self/status", "utf8") : ""
+  const highest = status.match(/^VmHWM:\s+(\d+) kB/m)?.[1]
+  if (highest !== undefined) return (Number(highest) * 1024) / 1e6
   const { maxRSS } = process.resourceUsage()
   return (maxRSS > 0 ? maxRSS * 1024 : process.memoryUsage().rss) / 1e6
 }
