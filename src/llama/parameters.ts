@@ -82,8 +82,10 @@ function group(g: Omit<ParameterGroup, "rows">): ParameterGroup {
   return { ...g, rows: g.parts.reduce((sum, { rows }) => sum + rows, 0) }
 }
 
-/** The dimensions of a group's tensor. */
-export function shapeOf({ rows, columns }: ParameterGroup): number[] {
+/** The dimensions of a group's tensor, or of one of its parts: of a matrix, or of a vector. */
+export function shapeOf(
+  { rows, columns }: { readonly rows: number; readonly columns?: number | undefined },
+): number[] {
   return columns === undefined ? [rows] : [rows, columns]
 }
 

@@ -2,7 +2,7 @@
 import { GenArmError, throwIfAborted } from "../errors.ts"
 import type { TensorStore } from "../files/safetensors.ts"
 import type { LlamaConfig } from "./config.ts"
-import { type ParameterGroup, parameterGroups, sizeOf } from "./parameters.ts"
+import { type ParameterGroup, parameterGroups, shapeOf, sizeOf } from "./parameters.ts"
 import { type BlockQuantized, quantizeBlocks } from "./quantize.ts"
 
 /** How matrices are held: float32, or quantised to 8 or 4 bits at load. */
@@ -127,8 +127,7 @@ async function readGroup(
 /** The numbers of a group, known to be in the files: the sizes are only what config.json claims. */
 function checkedSize(group: ParameterGroup, store: TensorStore, model: string): number {
   for (const { name, rows } of group.parts) {
-    const shape = group.columns === undefined ? [rows] : [rows, group.columns]
-    checkShape(store, name, shape, model)
+    checkShape(store, name, shapeOf({ rows, columns: group.columns }), model)
   }
   return sizeOf(group)
 }

@@ -6,6 +6,7 @@ import { existsSync } from "node:fs"
 import { rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { GenArmError } from "../errors.ts"
+import { adapterFiles } from "../files/adapter_folder.ts"
 import { isSamePlace } from "../files/same_place.ts"
 import { writeFileAtomic } from "../files/write_file.ts"
 
@@ -28,7 +29,7 @@ export async function prepareOut(
     refuse(`expected a folder, or a name that is free, and ${out} is a file`)
   }
   const [trained, other] = isAdapter ? ["an adapter", "a model"] : ["a model", "an adapter"]
-  const file = isAdapter ? "config.json" : "adapter_config.json"
+  const file = isAdapter ? "config.json" : adapterFiles.config
   if (existsSync(join(out, file))) {
     refuse(`expected a folder for ${trained}, and ${out} has the ${file} of ${other}: name another`)
   }
@@ -47,7 +48,7 @@ export async function prepareOut(
 }
 
 /** What is written at the end. */
-const replaced = ["README.md", "model.safetensors", "adapter_model.safetensors"]
+const replaced = ["README.md", "model.safetensors", adapterFiles.tensors]
 
 function refuse(message: string): never {
   throw new GenArmError({ _tag: "InvalidOption", path: ["out"] }, message)

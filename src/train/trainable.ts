@@ -136,7 +136,7 @@ function namedWeights(config: LlamaConfig, weights: Float32Array): NamedTensor[]
   return parameterGroups(config).flatMap(({ parts, columns }) =>
     parts.map(({ name, rows }) => ({
       name,
-      shape: columns === undefined ? [rows] : [rows, columns],
+      shape: shapeOf({ rows, columns }),
       data: weights.subarray(offset, offset += rows * (columns ?? 1)),
     }))
   )

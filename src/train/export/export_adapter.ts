@@ -4,6 +4,7 @@
  */
 import { join } from "node:path"
 import { GenArmError } from "../../errors.ts"
+import { adapterFiles } from "../../files/adapter_folder.ts"
 import { writeFileAtomic } from "../../files/write_file.ts"
 import { type FloatType, writeSafetensors } from "../../files/write_safetensors.ts"
 import { type LinearModule, linearModules, moduleName } from "../../llama/linear_modules.ts"
@@ -71,11 +72,11 @@ export async function exportAdapter(options: AdapterExport): Promise<void> {
     task_type: "CAUSAL_LM",
   }
   await writeFileAtomic(
-    join(out, "adapter_config.json"),
+    join(out, adapterFiles.config),
     JSON.stringify(config, undefined, 2) + "\n",
   )
   await writeSafetensors(
-    join(out, "adapter_model.safetensors"),
+    join(out, adapterFiles.tensors),
     tensors.map((tensor) => ({ ...tensor, name: prefix + tensor.name, type: dtype })),
     { format: "pt" },
   )
