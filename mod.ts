@@ -147,6 +147,7 @@ export {
   phases,
   prompted,
   sampling,
+  speculative,
 } from "./plugins/mod.ts"
 export type {
   ArmOptions,
@@ -154,12 +155,15 @@ export type {
   ContrastOptions,
   ContrastSide,
   DpoOptions,
+  DraftCosts,
+  DraftModel,
   LinearOptions,
   LiveWeight,
   LogitBiasOptions,
   PhasesOptions,
   PromptedOptions,
   SamplingOptions,
+  SpeculativeOptions,
 } from "./plugins/mod.ts"
 export type { Pipeline } from "./src/decode/pipeline.ts"
 export type {

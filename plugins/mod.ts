@@ -11,6 +11,7 @@ import { greedy } from "./samplers/greedy.ts"
 import { sampling } from "./samplers/sampling.ts"
 import { linear } from "./schedules/linear.ts"
 import { phases } from "./schedules/phases.ts"
+import { speculative } from "./strategies/speculative.ts"
 
 export { armPreference, type ArmPreferenceOptions } from "./objectives/arm_preference.ts"
 export { dpo, type DpoOptions } from "./objectives/dpo.ts"
@@ -24,11 +25,18 @@ export { sampling, type SamplingOptions } from "./samplers/sampling.ts"
 export { linear, type LinearOptions } from "./schedules/linear.ts"
 export { live, type LiveWeight } from "./schedules/live.ts"
 export { phases, type PhasesOptions } from "./schedules/phases.ts"
+export {
+  type DraftCosts,
+  type DraftModel,
+  speculative,
+  type SpeculativeOptions,
+} from "./strategies/speculative.ts"
 
 /** The built-in plugins, as a registry. */
 export const builtins: Plugins = {
   reward: [arm.definition, contrast.definition, logitBias.definition, prompted.definition],
   schedule: [linear.definition, phases.definition],
   sampler: [greedy.definition, sampling.definition],
+  strategy: [speculative.definition],
   objective: [armPreference.definition, dpo.definition, nextToken.definition],
 }

@@ -1,14 +1,10 @@
-/** The decode loop: forward, mix, choose, tell; one token each time it is asked for one. */
-import { randomStream } from "../math/random.ts"
-import { aborted, GenArmError } from "../errors.ts"
-import type { SamplerState } from "../plugin/sampler.ts"
-import { guard } from "./guard.ts"
+/** Writing one text: the strategy drives the sequence, and its tokens are told as they settle. */
+import { aborted, GenArmError, messageOf } from "../errors.ts"
+import type { GuidedSequence } from "../plugin/strategy.ts"
+import { GuidedText } from "./guided_text.ts"
 import type { OpenGraph } from "./open_graph.ts"
 import type { Request } from "./request.ts"
-import { closeQuietly, Sequence } from "./sequence.ts"
-import { StopMatcher } from "./stop_matcher.ts"
-import { TextStream } from "./text_stream.ts"
-import { topTokens } from "./top_tokens.ts"
+import { closeQuietly } from "./sequence.ts"
 import type { Generation, Prompt, TokenEvent } from "./types.ts"
 
 /** Ends sequences from outside, between two steps. */
@@ -31,120 +27,87 @@ export async function* generate(
   const ids: number[] = []
   const tokens: TokenEvent[] = []
   let text = ""
-  const finish = (stopReason: Generation["stopReason"]): Generation => ({
-    text,
-    ids,
-    tokens,
-    stopReason,
-    seed,
-  })
   const checkCancelled = () => {
     if (cancellation.error !== undefined) throw cancellation.error
     if (signal?.aborted) throw aborted(signal, { text, ids, tokens, seed })
   }
   checkCancelled()
-  const { tokenizer, eos } = graph.base.model
-  const sequence = Sequence.open(graph, prompt, request.weights)
+  const root = GuidedText.open(graph, prompt, request, checkCancelled)
   // An abort frees memory at once, even if nobody asks for another token.
-  const stop = () => closeQuietly(sequence)
+  const stop = () => closeQuietly({ close: () => root.closeAll() })
   signal?.addEventListener("abort", stop)
   cancellation.add(stop)
   try {
-    const sampler = guard(
-      graph.sampler.name,
-      () =>
-        graph.sampler.open(graph.graph.sampler.options, { vocabularySize: sequence.scores.length }),
-    )
-    const random = randomStream(seed)
-    const stream = new TextStream(tokenizer, sequence.promptIds)
-    const stops = new StopMatcher(request.stop)
-    const limit = Math.min(request.maxTokens, sequence.runs.room)
-    while (true) {
-      checkCancelled()
-      try {
-        await sequence.runs.forward()
-      } finally {
+    for await (const sequence of guarded(graph, root, checkCancelled)) {
+      checkYielded(graph, sequence, ids)
+      for (const event of sequence.settle()) {
         checkCancelled()
+        ids.push(event.id)
+        text += event.text
+        if (trace !== "none") tokens.push(event)
+        yield event
       }
-      sequence.evaluate(request.maxTokens)
-      const id = choose(graph, sequence, sampler, random)
-      const measured = measure(graph, sequence, sampler, id, trace)
-      ids.push(id)
-
-      const isEnd = eos.includes(id)
-      const piece = stops.push(isEnd ? stream.flush() : stream.push(id))
-      const isLast = isEnd || piece.stopped || ids.length >= limit
-      let told = piece.text
-      let stopped = piece.stopped
-      if (isLast && !stopped) {
-        const rest = stops.push(isEnd ? "" : stream.flush())
-        told += rest.text
-        stopped = rest.stopped
-        if (!stopped) told += stops.flush()
-      }
-      text += told
-      const event: TokenEvent = { id, text: told, ...measured }
-      if (trace !== "none") tokens.push(event)
-      if (!isLast) sequence.accept(id)
-      yield event
-      if (isLast) return finish(stopped ? "stop" : isEnd ? "eos" : "length")
+      if (sequence.ended === undefined) continue
+      return { text, ids, tokens, stopReason: sequence.ended, seed }
     }
+    throw new GenArmError(
+      { _tag: "PluginFailed", plugin: nameOf(graph) },
+      `the strategy "${nameOf(graph)}" returned after ${ids.length} tokens, and the text has not ` +
+        "ended: expected it to yield a sequence that has",
+    )
   } finally {
     signal?.removeEventListener("abort", stop)
     cancellation.delete(stop)
-    sequence.close()
+    root.closeAll()
   }
 }
 
-/** Asks the sampler for an id, and holds it to what it may choose. */
-function choose(
-  graph: OpenGraph,
-  sequence: Sequence,
-  sampler: SamplerState,
-  random: { nextUniform(): number },
-): number {
-  const { name } = graph.sampler
-  const { scores, weights } = sequence
-  const weightSum = weights.reduce((sum, weight) => sum + weight, 1)
-  let id: number
+/** Token after token: what a graph without a strategy does. */
+async function* plain(sequence: GuidedSequence): AsyncGenerator<GuidedSequence> {
+  while (sequence.ended === undefined) {
+    await sequence.step()
+    yield sequence
+  }
+}
+
+/** What the strategy yields; whatever it throws is an error that names it. */
+async function* guarded(
+  { strategy }: OpenGraph,
+  root: GuidedText,
+  checkCancelled: () => void,
+): AsyncGenerator<GuidedSequence> {
+  if (strategy === undefined) return yield* plain(root)
+  const { definition: { name, run }, options } = strategy
   try {
-    id = guard(name, () => sampler.sample({ scores, weightSum, random }))
+    yield* run(options, root)
   } catch (error) {
-    sequence.normalize() // names a reward that gave NaN, or says that no token is left
-    throw error
+    checkCancelled()
+    if (error instanceof GenArmError) throw error
+    throw new GenArmError(
+      { _tag: "PluginFailed", plugin: name },
+      `the strategy "${name}" failed: ${messageOf(error)}`,
+      { cause: error },
+    )
   }
-  if (Number.isInteger(id) && scores[id] > -Infinity) return id
-  sequence.normalize() // it may have had nothing to choose from
-  throw new GenArmError(
-    { _tag: "PluginFailed", plugin: name },
-    `the sampler "${name}" chose ${id}: expected an id from 0 to ${
-      scores.length - 1
-    } whose score ` +
-      "is above -Infinity",
-  )
 }
 
-/** What is told of a chosen token. */
-function measure(
+/** What is told is final: a sequence must go on from what has been. */
+function checkYielded(
   graph: OpenGraph,
-  sequence: Sequence,
-  sampler: SamplerState,
-  id: number,
-  trace: Request["trace"],
-): Omit<TokenEvent, "id" | "text"> {
-  const { logNormalizer } = sampler
-  // A greedy choice passes over NaN, and nothing else looks at all the scores.
-  if (trace === "none" && logNormalizer === undefined) sequence.checkNumbers()
-  const normalizer = trace === "none" ? NaN : logNormalizer ?? sequence.normalize()
-  const base = sequence.baseLogProb(id)
-  const guided = trace === "none" ? NaN : sequence.guidedLogProb(id, normalizer)
-  const sampled = guard(graph.sampler.name, () => sampler.logProbability(id))
-  return {
-    logprob: { base, guided, sampled },
-    rewards: sequence.rewardsOf(id),
-    weights: sequence.namedWeights(),
-    ...typeof trace === "object" && {
-      top: topTokens(sequence, trace.top, normalizer, graph.base.model.tokenizer),
-    },
-  }
+  sequence: GuidedSequence,
+  told: readonly number[],
+): asserts sequence is GuidedText {
+  const name = nameOf(graph)
+  const refuse = (found: string) =>
+    new GenArmError(
+      { _tag: "PluginFailed", plugin: name },
+      `the strategy "${name}" yielded ${found}: expected the sequence it was given, or a fork of it`,
+    )
+  if (!(sequence instanceof GuidedText)) throw refuse("something else than a sequence")
+  const goesOn = sequence.settled === told.length && told.every((id, i) => sequence.ids[i] === id)
+  if (!goesOn) throw refuse("a sequence that does not go on from the tokens it had yielded before")
+}
+
+function nameOf({ strategy }: OpenGraph): string {
+  return strategy?.definition.name ?? "plain"
 }

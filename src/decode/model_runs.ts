@@ -1,6 +1,9 @@
 /**
  * The model runs of one text: each different prompt of each engine, and of each adapter in it, in a
  * cache of its own, stepped together. Sources of several rewards that ask for the same run share it.
+ *
+ * A run may read ahead of the text: tokens that are likely to follow can be run beforehand, several
+ * in one call. What the text then accepts costs nothing more; what it does not is taken back.
  */
 import { checkIds, type Engine, type EngineCache } from "../engine/engine.ts"
 import { GenArmError } from "../errors.ts"
@@ -8,32 +11,40 @@ import type { OpenSource } from "./open_graph.ts"
 import { encodePrompt } from "./prompt.ts"
 import type { Prompt } from "./types.ts"
 
-/** A prompt in the cache of one engine, which knows its adapter. */
+/** A text in the cache of one engine, which knows its adapter. */
 export interface ModelRun {
   readonly engine: Engine
   /** Whether the model has a token; what it lacks is left out of what it reads. */
   readonly has: (id: number) => boolean
   readonly cache: EngineCache
-  /** Tokens the cache does not hold yet. */
-  pending: readonly number[]
-  /** `[vocabulary]` after the last token. */
-  logProbs: Float32Array
+  /** The text as the model reads it, prompt included. */
+  readonly ids: number[]
+  /** What it has read beyond the text. */
+  readonly ahead: number[]
+  /**
+   * `rows[i]`, `[vocabulary]`, is the distribution after the text and the first `i` tokens ahead;
+   * none until the text has been read to its end.
+   */
+  readonly rows: Float32Array[]
 }
 
 /** Tokens of a prompt that run at once; between such pieces a request can be aborted. */
 const prefillTokens = 512
 
+/** Unread tokens of a text up to which they run with tokens ahead in one call. */
+const joinedTokens = 8
+
 /** All model runs of one text; the first that is opened must be the base's. */
 export class ModelRuns {
   readonly #prompt: Prompt
   readonly #base: OpenSource
-  readonly #runs: ModelRun[] = []
-  readonly #byPrompt = new Map<Engine, Map<string, ModelRun>>()
+  readonly #runs: ModelRun[]
 
-  constructor(base: OpenSource, prompt: Prompt) {
+  constructor(base: OpenSource, prompt: Prompt, runs: ModelRun[] = []) {
     this.#base = base
     this.#prompt = prompt
-    this.open(base)
+    this.#runs = runs
+    if (runs.length === 0) this.open(base)
   }
 
   /** The base model's. */
@@ -45,8 +56,9 @@ export class ModelRuns {
   open({ model, form }: OpenSource): ModelRun {
     const { engine, tokenizer } = model
     const ids = encodePrompt(tokenizer, form, this.#prompt)
-    const key = JSON.stringify([model.adapter, String(ids)])
-    const known = this.#byPrompt.get(engine)?.get(key)
+    const known = this.#runs.find((run) =>
+      run.engine === engine && run.cache.adapter === model.adapter && isSame(run.ids, ids)
+    )
     if (known !== undefined) return known
     checkIds(ids, engine.vocabularySize, form.model)
     checkLength(ids, engine, form.model)
@@ -56,83 +68,149 @@ export class ModelRuns {
         ? () => true
         : (id) => tokenizer.token(id) !== undefined,
       cache: engine.openCache(model.adapter),
-      pending: ids,
-      logProbs: new Float32Array(0),
+      ids,
+      ahead: [],
+      rows: [],
     }
     this.#runs.push(run)
-    const ofEngine = this.#byPrompt.get(engine) ?? new Map<string, ModelRun>()
-    this.#byPrompt.set(engine, ofEngine.set(key, run))
     return run
   }
 
   /** Tokens that can still be written before a model's context is full. */
   get room(): number {
     return this.#runs.reduce(
-      (least, { engine, cache, pending }) =>
-        Math.min(least, engine.contextLength - cache.length - pending.length + 1),
+      (least, { engine, ids }) => Math.min(least, engine.contextLength - ids.length + 1),
       Infinity,
     )
   }
 
-  /** Hands every model a token for the next `forward`. */
+  /** Appends a token to the text. */
   accept(id: number): void {
-    for (const run of this.#runs) run.pending = run.has(id) ? [id] : []
+    for (const run of this.#runs) {
+      if (!run.has(id)) continue
+      if (run.ahead[0] === id) {
+        run.ahead.shift()
+        run.rows.shift()
+      } else {
+        takeBack(run, 0)
+        run.rows.length = 0
+      }
+      run.ids.push(id)
+    }
   }
 
-  /** Runs all models up to the last token. */
-  async forward(): Promise<void> {
-    while (this.#runs.some(({ pending }) => pending.length > 0)) {
-      await this.#forwardOnce("last", prefillTokens)
+  /** Runs the given runs, all where none are named, up to the end of the text. */
+  async forward(runs: readonly ModelRun[] = this.#runs): Promise<void> {
+    while (true) {
+      const behind = runs.filter((run) => run.rows.length === 0)
+      if (behind.length === 0) return
+      await forwardOnce(behind.map((run) => {
+        const pending = run.ids.slice(run.cache.length, run.cache.length + prefillTokens)
+        const isLast = run.cache.length + pending.length === run.ids.length
+        return { run, tokens: pending, rows: isLast ? 1 : 0 }
+      }))
     }
   }
 
   /**
-   * Runs all models over tokens that are given, and gives what makes the distribution before each
-   * of them current. The text must have been run up to its last token.
+   * Runs tokens ahead of the text; what was run ahead before counts as far as it is the same. There
+   * must be room for them.
    */
-  async forwardAll(tokens: readonly number[]): Promise<(index: number) => void> {
-    const before = this.#runs.map(({ logProbs }) => logProbs)
-    for (const run of this.#runs) run.pending = tokens.filter(run.has)
-    await this.#forwardOnce("all", tokens.length)
-    const after = this.#runs.map(({ logProbs }) => logProbs)
-    return (index) => {
-      const read = tokens.slice(0, index)
-      this.#runs.forEach((run, i) => {
-        const size = run.engine.vocabularySize
-        const rows = read.filter(run.has).length
-        run.logProbs = rows === 0 ? before[i] : after[i].subarray((rows - 1) * size, rows * size)
-      })
+  async preview(tokens: readonly number[], runs: readonly ModelRun[] = this.#runs): Promise<void> {
+    await this.forward(runs.filter((run) => run.ids.length - run.cache.length > joinedTokens))
+    const pieces = runs.map((run): Piece => {
+      const wanted = tokens.filter(run.has)
+      let same = 0
+      while (same < run.ahead.length && run.ahead[same] === wanted[same]) same++
+      if (same < wanted.length) takeBack(run, same)
+      const unread = run.rows.length === 0 ? run.ids.slice(run.cache.length) : []
+      const more = wanted.slice(run.ahead.length)
+      return {
+        run,
+        tokens: [...unread, ...more],
+        rows: more.length + (unread.length > 0 ? 1 : 0),
+        ahead: more,
+      }
+    })
+    await forwardOnce(pieces.filter((piece) => piece.tokens.length > 0))
+  }
+
+  /** Forgets tokens at the end of the text; `removed` are all those, in order. */
+  rewind(removed: readonly number[]): void {
+    for (const run of this.#runs) {
+      const count = removed.filter(run.has).length
+      if (count === 0) continue
+      takeBack(run, 0)
+      run.ids.length -= count
+      run.rows.length = 0
+      // The distribution after the last token is not kept, so that the token has to run again.
+      run.cache.truncate(Math.min(run.cache.length, run.ids.length - 1))
     }
+  }
+
+  /** Runs for a copy of the text, and what became of each run in it. */
+  fork(): { readonly runs: ModelRuns; readonly copyOf: (run: ModelRun) => ModelRun } {
+    const copies: ModelRun[] = []
+    try {
+      for (const run of this.#runs) {
+        const { ids, ahead, rows } = run
+        const cache = run.cache.fork()
+        copies.push({ ...run, cache, ids: [...ids], ahead: [...ahead], rows: [...rows] })
+      }
+    } catch (error) {
+      for (const { cache } of copies) cache.close()
+      throw error
+    }
+    const runs = new ModelRuns(this.#base, this.#prompt, copies)
+    return { runs, copyOf: (run) => copies[this.#runs.indexOf(run)] }
   }
 
   /** Frees the caches. Idempotent. */
   close(): void {
     for (const { cache } of this.#runs) cache.close()
   }
+}
 
-  async #forwardOnce(want: "last" | "all", most: number): Promise<void> {
-    const groups = new Map<Engine, ModelRun[]>()
-    for (const run of this.#runs) {
-      if (run.pending.length === 0) continue
-      const group = groups.get(run.engine)
-      if (group === undefined) groups.set(run.engine, [run])
-      else group.push(run)
-    }
-    // The base's engine blocks this thread while it runs: others must have been asked before.
-    const inOrder = [...groups].reverse()
-    await Promise.all(inOrder.map(async ([engine, runs]) => {
-      const rows = runs.map(({ cache, pending }) => ({
-        cache,
-        tokens: pending.length > most ? pending.slice(0, most) : pending,
-        want,
-      }))
-      const results = await engine.forward(rows)
-      runs.forEach((run, i) => {
-        run.logProbs = results[i]
-        run.pending = run.pending.slice(rows[i].tokens.length)
-      })
-    }))
-  }
+/** Tokens that one run is to read, and the distributions that are wanted at their end. */
+interface Piece {
+  readonly run: ModelRun
+  readonly tokens: readonly number[]
+  readonly rows: number
+  /** Those of the tokens that are ahead of the text. */
+  readonly ahead?: readonly number[]
+}
+
+/** Runs pieces in one batch for each engine. */
+async function forwardOnce(pieces: readonly Piece[]): Promise<void> {
+  const groups = Map.groupBy(pieces, ({ run }) => run.engine)
+  // The base's engine blocks this thread while it runs: others must have been asked before.
+  const inOrder = [...groups].reverse()
+  await Promise.all(inOrder.map(async ([engine, pieces]) => {
+    const results = await engine.forward(pieces.map(({ run, tokens, rows }) => ({
+      cache: run.cache,
+      tokens,
+      want: rows > 1 ? "all" as const : "last" as const,
+    })))
+    pieces.forEach(({ run, rows, ahead = [] }, i) => {
+      const size = engine.vocabularySize
+      for (let end = results[i].length - (rows - 1) * size; end <= results[i].length; end += size) {
+        run.rows.push(results[i].subarray(end - size, end))
+      }
+      run.ahead.push(...ahead)
+    })
+  }))
+}
+
+/** Forgets what a run has read ahead of the text, but for its first `kept` tokens. */
+function takeBack(run: ModelRun, kept: number): void {
+  if (run.ahead.length <= kept) return
+  run.cache.truncate(run.cache.length - run.ahead.length + kept)
+  run.ahead.length = kept
+  run.rows.length = kept + 1
+}
+
+function isSame(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((id, i) => id === b[i])
 }
 
 function checkLength(ids: readonly number[], engine: Engine, model: string): void {

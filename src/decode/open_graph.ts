@@ -7,6 +7,7 @@ import type { Graph, Weight } from "../graph/graph.ts"
 import { definitionOf, type Plugins, Registry } from "../plugin/registry.ts"
 import type { RewardDefinition, RewardSource } from "../plugin/reward.ts"
 import type { SamplerDefinition } from "../plugin/sampler.ts"
+import type { StrategyDefinition } from "../plugin/strategy.ts"
 import { type OpenModel, Runtime } from "../runtime/runtime.ts"
 import { guard } from "./guard.ts"
 import type { PromptForm } from "./prompt.ts"
@@ -28,6 +29,13 @@ export interface OpenTerm {
   readonly shared: SharedVocabulary
 }
 
+/** A strategy with its models. */
+export interface OpenStrategy {
+  readonly definition: StrategyDefinition
+  readonly options: unknown
+  readonly sources: Readonly<Record<string, OpenSource & { readonly shared: SharedVocabulary }>>
+}
+
 /** A graph whose models are open. */
 export interface OpenGraph {
   readonly graph: Graph
@@ -35,6 +43,8 @@ export interface OpenGraph {
   readonly base: OpenSource
   readonly terms: readonly OpenTerm[]
   readonly sampler: SamplerDefinition
+  /** Plain decoding where absent. */
+  readonly strategy: OpenStrategy | undefined
   /** Ids that must never be chosen. */
   readonly unnamed: readonly number[]
 }
@@ -49,9 +59,10 @@ export const openGraph: (
     const runtime = yield* Runtime
     const terms = yield* attempt(() => resolveTerms(graph, plugins))
     const sampler = yield* attempt(() => definitionOf(plugins, "sampler", graph.sampler))
+    const resolved = yield* attempt(() => resolveStrategy(graph, plugins))
 
     const refs = new Map<string, ModelRef>([[modelKey(graph.base), graph.base]])
-    for (const { sources } of terms) {
+    for (const { sources } of resolved === undefined ? terms : [...terms, resolved]) {
       for (const { ref } of Object.values(sources)) refs.set(modelKey(ref), ref)
     }
     const adapters = adaptersByWeights([...refs.values()])
@@ -79,46 +90,86 @@ export const openGraph: (
       model: models.get(modelKey(graph.base))!,
       form: { model: "base", template: graph.base.template, prefix: undefined },
     }
+    const opened = ({ ref, form }: ResolvedSource): OpenSource => ({
+      model: models.get(modelKey(ref))!,
+      form,
+    })
     const openTerms = yield* attempt(() =>
       terms.map((term): OpenTerm => {
-        const sources = Object.fromEntries(
-          Object.entries(term.sources).map(([name, { ref, form }]) => [
-            name,
-            { model: models.get(modelKey(ref))!, form },
-          ]),
-        )
+        const sources = mapValues(term.sources, opened)
         const used = Object.values(sources).map(({ model }) => model)
         return { ...term, sources, shared: shareVocabulary(base.model, used, term.name) }
       })
     )
-    return { graph, plugins, base, terms: openTerms, sampler, unnamed: unnamedIds(base.model) }
+    const strategy = yield* attempt((): OpenStrategy | undefined =>
+      resolved && {
+        ...resolved,
+        sources: mapValues(resolved.sources, (resolvedSource) => {
+          const source = opened(resolvedSource)
+          const shared = shareVocabulary(base.model, [source.model], resolved.definition.name)
+          return { ...source, shared }
+        }),
+      }
+    )
+    const unnamed = unnamedIds(base.model)
+    return { graph, plugins, base, terms: openTerms, sampler, strategy, unnamed }
   },
 )
 
+/** A model run before its model is open. */
+interface ResolvedSource {
+  readonly ref: ModelRef
+  readonly form: PromptForm
+}
+
 /** A term before its models are open. */
 interface ResolvedTerm extends Omit<OpenTerm, "sources" | "shared"> {
-  readonly sources: Readonly<Record<string, { readonly ref: ModelRef; readonly form: PromptForm }>>
+  readonly sources: Readonly<Record<string, ResolvedSource>>
+}
+
+/** A strategy before its models are open. */
+interface ResolvedStrategy extends Omit<OpenStrategy, "sources"> {
+  readonly sources: Readonly<Record<string, ResolvedSource>>
 }
 
 function resolveTerms(graph: Graph, plugins: Plugins): ResolvedTerm[] {
   return Object.entries(graph.rewards).map(([name, term]) => {
     const plugin = definitionOf(plugins, "reward", term.reward)
     const declared = guard(plugin.name, () => plugin.sources?.(term.reward.options), name) ?? {}
-    const sources = Object.fromEntries(
-      Object.entries(declared).map(([source, value]) => {
-        const template = value.template ?? term.template ?? graph.base.template
-        const form = { model: name, template, prefix: value.prefix }
-        return [source, { ref: refOf(value, graph.base), form }]
-      }),
-    )
     return {
       name,
       definition: plugin,
       options: term.reward.options,
       weight: term.weight,
-      sources,
+      sources: mapValues(
+        declared,
+        (source) => resolveSource(source, graph.base, name, term.template),
+      ),
     }
   })
+}
+
+function resolveStrategy(graph: Graph, plugins: Plugins): ResolvedStrategy | undefined {
+  if (graph.strategy === undefined) return undefined
+  const plugin = definitionOf(plugins, "strategy", graph.strategy)
+  const { options } = graph.strategy
+  const declared = guard(plugin.name, () => plugin.sources?.(options)) ?? {}
+  return {
+    definition: plugin,
+    options,
+    sources: mapValues(declared, (source) => resolveSource(source, graph.base, plugin.name)),
+  }
+}
+
+/** `name` is the reward or strategy that asks for the model, for errors. */
+function resolveSource(
+  source: RewardSource,
+  base: ModelRef,
+  name: string,
+  termTemplate?: string,
+): ResolvedSource {
+  const template = source.template ?? termTemplate ?? base.template
+  return { ref: refOf(source, base), form: { model: name, template, prefix: source.prefix } }
 }
 
 /**
@@ -170,6 +221,13 @@ function checkAdapted({ model, adapter }: ModelRef, opened: OpenModel, runtime: 
     `the runtime ${runtime} opened ${model} without the adapter "${adapter}": it has to support ` +
       "adapters, or the graph to name a model with the adapter merged in",
   )
+}
+
+function mapValues<A, B>(
+  record: Readonly<Record<string, A>>,
+  map: (value: A) => B,
+): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]))
 }
 
 /** Plain code whose only errors are `GenArmError`. */

@@ -32,18 +32,13 @@ export async function score(
       )
     }
     const tokens: ScoredToken[] = []
-    await sequence.runs.forward()
     for (let at = 0; at < ids.length; at += chunkTokens) {
       if (cancellation.error !== undefined) throw cancellation.error
       const chunk = ids.slice(at, at + chunkTokens)
       // The last token of all is judged by what precedes it, and need not be run.
       const isLast = at + chunk.length === ids.length
-      const select = await sequence.runs.forwardAll(isLast ? chunk.slice(0, -1) : chunk)
-      chunk.forEach((id, index) => {
-        select(index)
-        tokens.push(scoreToken(sequence, id, ids.length))
-      })
-      if (!isLast) select(chunk.length)
+      await sequence.runs.preview(isLast ? chunk.slice(0, -1) : chunk)
+      for (const id of chunk) tokens.push(scoreToken(sequence, id, ids.length))
     }
     return total(graph, ids, tokens)
   } finally {
@@ -61,7 +56,7 @@ function scoreToken(sequence: Sequence, id: number, maxTokens: number): ScoredTo
     rewards: sequence.rewardsOf(id),
     weights: sequence.namedWeights(),
   }
-  sequence.advance(id)
+  sequence.accept(id)
   return token
 }
 

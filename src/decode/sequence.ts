@@ -11,7 +11,7 @@ import { mixInto } from "../math/mix.ts"
 import type { RewardState } from "../plugin/reward.ts"
 import { guard } from "./guard.ts"
 import { type ModelRun, ModelRuns } from "./model_runs.ts"
-import type { OpenGraph } from "./open_graph.ts"
+import type { OpenGraph, OpenTerm } from "./open_graph.ts"
 import { type OpenWeight, openWeight, weightAt } from "./open_weight.ts"
 import type { Prompt } from "./types.ts"
 
@@ -40,20 +40,26 @@ export class Sequence {
   /** What the models have read, and what they expect next. */
   readonly runs: ModelRuns
   readonly promptIds: readonly number[]
+  /** The runs that scores are made of. */
+  readonly needed: readonly ModelRun[]
   readonly #graph: OpenGraph
+  readonly #given: Readonly<Record<string, Weight>>
   #position = 0
   #isClosed = false
 
   private constructor(
     graph: OpenGraph,
+    given: Readonly<Record<string, Weight>>,
     promptIds: readonly number[],
     runs: ModelRuns,
     terms: readonly Term[],
   ) {
     this.#graph = graph
+    this.#given = given
     this.promptIds = promptIds
     this.runs = runs
     this.terms = terms
+    this.needed = [...new Set([runs.base, ...terms.flatMap((term) => Object.values(term.runs))])]
     this.weights = new Float64Array(terms.length)
     this.scores = new Float32Array(graph.base.model.engine.vocabularySize)
   }
@@ -65,43 +71,28 @@ export class Sequence {
     weights: Readonly<Record<string, Weight>> = {},
   ): Sequence {
     const runs = new ModelRuns(graph.base, prompt)
-    const opened: Term[] = []
-    try {
-      const promptIds = runs.base.pending
-      for (const term of graph.terms) {
-        const termRuns = Object.fromEntries(
-          Object.entries(term.sources).map(([name, source]) => [name, runs.open(source)]),
-        )
-        const { tokenizer } = graph.base.model
-        const plugin = term.definition.name
-        // Not every name of a reward is absent from an empty object: "constructor" is not.
-        const given = Object.hasOwn(weights, term.name) ? weights[term.name] : term.weight
-        const weight = openWeight(graph, given, term.name)
-        const state = guard(plugin, () =>
-          term.definition.open(term.options, {
-            vocabularySize: term.shared.size,
-            promptIds,
-            token: (id) => tokenizer.token(id),
-            decode: (ids) => tokenizer.decode(ids),
-            encode: (text) => tokenizer.encodeContinuation(text),
-          }), term.name)
-        opened.push({
-          name: term.name,
-          plugin,
-          state,
-          weight,
-          runs: termRuns,
-          rows: {},
-          scores: new Float32Array(term.shared.size),
-          missing: term.shared.missing,
-        })
-      }
-      return new Sequence(graph, promptIds, runs, opened)
-    } catch (error) {
-      runs.close()
-      closeRewards(opened)
-      throw error
-    }
+    const promptIds = [...runs.base.ids]
+    const terms = openTerms(graph, weights, {
+      promptIds,
+      runsOf: ({ sources }) => mapValues(sources, (source) => runs.open(source)),
+      stateOf: () => undefined,
+      onFailure: () => runs.close(),
+    })
+    return new Sequence(graph, weights, promptIds, runs, terms)
+  }
+
+  /** A second sequence with the same tokens, and what became of each run in it. */
+  fork(): { readonly sequence: Sequence; readonly runOf: (run: ModelRun) => ModelRun } {
+    const { runs, copyOf } = this.runs.fork()
+    const terms = openTerms(this.#graph, this.#given, {
+      promptIds: this.promptIds,
+      runsOf: (_, i) => mapValues(this.terms[i].runs, copyOf),
+      stateOf: (i) => forkState(this.terms[i]),
+      onFailure: () => runs.close(),
+    })
+    const sequence = new Sequence(this.#graph, this.#given, this.promptIds, runs, terms)
+    sequence.#position = this.#position
+    return { sequence, runOf: copyOf }
   }
 
   /** Tokens written. */
@@ -113,12 +104,12 @@ export class Sequence {
   evaluate(maxTokens: number): void {
     const step = { position: this.#position, maxTokens }
     const { terms, weights, scores } = this
-    const base = this.runs.base.logProbs
+    const base = this.runs.base.rows[0]
     for (let i = 0; i < terms.length; i++) {
       const term = terms[i]
       weights[i] = weightAt(term, step)
       for (const name in term.runs) {
-        term.rows[name] = term.runs[name].logProbs.subarray(0, term.scores.length)
+        term.rows[name] = term.runs[name].rows[0].subarray(0, term.scores.length)
       }
       guard(term.plugin, () => term.state.score(term.rows, term.scores), term.name)
       for (const id of term.missing) term.scores[id] = -Infinity
@@ -167,7 +158,7 @@ export class Sequence {
 
   /** The base's log-probability of an id. */
   baseLogProb(id: number): number {
-    return this.runs.base.logProbs[id]
+    return this.runs.base.rows[0][id]
   }
 
   /**
@@ -198,14 +189,23 @@ export class Sequence {
   /** Appends a token to the text; the models run it at the next `forward`. */
   accept(id: number): void {
     this.runs.accept(id)
-    this.advance(id)
-  }
-
-  /** Tells the rewards of a token that the models have run already. */
-  advance(id: number): void {
     this.#position++
     for (const { name, plugin, state } of this.terms) {
       if (state.accept !== undefined) guard(plugin, () => state.accept!(id), name)
+    }
+  }
+
+  /** Forgets tokens at the end of the text; `removed` are all those, in order. */
+  rewind(removed: readonly number[]): void {
+    for (const term of this.terms) {
+      if (term.state.accept !== undefined && term.state.rewind === undefined) {
+        throw incapable(term, "rewinds", "rewind(count)")
+      }
+    }
+    this.runs.rewind(removed)
+    this.#position -= removed.length
+    for (const { name, plugin, state } of this.terms) {
+      guard(plugin, () => state.rewind?.(removed.length), name)
     }
   }
 
@@ -218,8 +218,81 @@ export class Sequence {
   }
 }
 
+/** What terms are opened from: anew, or as copies. */
+interface TermParts {
+  readonly promptIds: readonly number[]
+  readonly runsOf: (term: OpenTerm, index: number) => Readonly<Record<string, ModelRun>>
+  /** A state that is there already; the reward opens one where there is none. */
+  readonly stateOf: (index: number) => RewardState | undefined
+  readonly onFailure: () => void
+}
+
+function openTerms(
+  graph: OpenGraph,
+  weights: Readonly<Record<string, Weight>>,
+  { promptIds, runsOf, stateOf, onFailure }: TermParts,
+): Term[] {
+  const { tokenizer } = graph.base.model
+  const opened: Term[] = []
+  try {
+    graph.terms.forEach((term, i) => {
+      const { name, definition, shared } = term
+      const runs = runsOf(term, i)
+      // Not every name of a reward is absent from an empty object: "constructor" is not.
+      const given = Object.hasOwn(weights, name) ? weights[name] : term.weight
+      const weight = openWeight(graph, given, name)
+      const state = stateOf(i) ?? guard(definition.name, () =>
+        definition.open(term.options, {
+          vocabularySize: shared.size,
+          promptIds,
+          token: (id) => tokenizer.token(id),
+          decode: (ids) => tokenizer.decode(ids),
+          encode: (text) => tokenizer.encodeContinuation(text),
+        }), name)
+      opened.push({
+        name,
+        plugin: definition.name,
+        state,
+        weight,
+        runs,
+        rows: {},
+        scores: new Float32Array(shared.size),
+        missing: shared.missing,
+      })
+    })
+    return opened
+  } catch (error) {
+    onFailure()
+    closeRewards(opened)
+    throw error
+  }
+}
+
+/** The state of a reward for a copy of its sequence; none where it keeps nothing of the tokens. */
+function forkState(term: Term): RewardState | undefined {
+  const { name, plugin, state } = term
+  if (state.fork !== undefined) return guard(plugin, () => state.fork!(), name)
+  if (state.accept === undefined) return undefined
+  throw incapable(term, "forks", "fork()")
+}
+
+function incapable({ name, plugin }: Term, does: string, method: string): GenArmError {
+  return new GenArmError(
+    { _tag: "PluginFailed", plugin },
+    `the strategy ${does} sequences, and the reward "${name}" (${plugin}) keeps state in accept ` +
+      `and has no ${method}: give it one, or take another strategy`,
+  )
+}
+
+function mapValues<A, B>(
+  record: Readonly<Record<string, A>>,
+  map: (value: A) => B,
+): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]))
+}
+
 /** Ends a sequence whose request fails anyway: what a reward throws at its end adds nothing. */
-export function closeQuietly(sequence: Sequence): void {
+export function closeQuietly(sequence: { close(): void }): void {
   try {
     sequence.close()
   } catch {

@@ -20,6 +20,7 @@ const specSchema = Schema.Struct({
     }),
   )),
   sampler: Schema.optionalKey(Schema.Unknown),
+  strategy: Schema.optionalKey(Schema.Unknown),
   stop: Schema.optionalKey(Schema.Array(Schema.NonEmptyString)),
 })
 
@@ -61,6 +62,9 @@ export function defineGraphWith(plugins: Plugins, spec: GraphSpec): Graph {
       checked.sampler === undefined ? { plugin: "sampling" } : checked.sampler,
       ["sampler"],
     ),
+    ...checked.strategy !== undefined && {
+      strategy: checkNode(plugins, "strategy", checked.strategy, ["strategy"]),
+    },
     stop: Object.freeze([...checked.stop ?? []]),
   })
 }

@@ -28,6 +28,8 @@ export interface GraphSpec {
   readonly rewards?: Readonly<Record<string, RewardTerm>>
   /** How a token is chosen; `sampling()`, the paper's rule, where absent. */
   readonly sampler?: PluginNode<"sampler">
+  /** How a text is put together; token after token where absent. */
+  readonly strategy?: PluginNode<"strategy">
   /** Strings that end a text; they are not part of it. */
   readonly stop?: readonly string[]
 }
@@ -43,6 +45,8 @@ export interface Graph {
   readonly rewards: Readonly<Record<string, RewardTerm>>
   /** How a token is chosen. */
   readonly sampler: PluginNode<"sampler">
+  /** How a text is put together; token after token where absent. */
+  readonly strategy?: PluginNode<"strategy">
   /** Strings that end a text. */
   readonly stop: readonly string[]
 }

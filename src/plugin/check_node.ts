@@ -47,6 +47,7 @@ const examples: Record<PluginKind, string> = {
   reward: "arm({ model })",
   schedule: "linear({ from, to, tokens })",
   sampler: "sampling({ temperature: 0.8 })",
+  strategy: "speculative({ draft: promptLookup() })",
   objective: "armPreference({ beta: 0.05 })",
 }
 

@@ -1,5 +1,5 @@
 /**
- * Writing plugins: rewards, schedules, samplers and training objectives as object literals.
+ * Writing plugins: rewards, schedules, samplers, strategies and training objectives as object literals.
  *
  * @module
  */
@@ -33,6 +33,14 @@ export type {
 } from "./sampler.ts"
 export { defineSchedule } from "./schedule.ts"
 export type { ScheduleDefinition, SchedulePlugin, ScheduleState, ScheduleStep } from "./schedule.ts"
+export { defineStrategy } from "./strategy.ts"
+export type {
+  GuidedSequence,
+  PreviewModels,
+  SequenceModel,
+  StrategyDefinition,
+  StrategyPlugin,
+} from "./strategy.ts"
 export { definition, transient } from "./node.ts"
 export type { NoOptions, PluginDefinition, PluginFactory, PluginKind, PluginNode } from "./node.ts"
 export type { Plugins } from "./registry.ts"

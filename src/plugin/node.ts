@@ -7,7 +7,7 @@ import { Schema } from "effect"
 import { decodeAt } from "./options.ts"
 
 /** What a plugin is for. */
-export type PluginKind = "reward" | "schedule" | "sampler" | "objective"
+export type PluginKind = "reward" | "schedule" | "sampler" | "strategy" | "objective"
 
 /** What all plugin definitions share. */
 export interface PluginDefinition<Kind extends PluginKind, Options> {

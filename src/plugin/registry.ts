@@ -6,6 +6,7 @@ import type { ObjectiveDefinition } from "./objective.ts"
 import type { RewardDefinition } from "./reward.ts"
 import type { SamplerDefinition } from "./sampler.ts"
 import type { ScheduleDefinition } from "./schedule.ts"
+import type { StrategyDefinition } from "./strategy.ts"
 
 /** Definitions of each kind. */
 export interface Plugins {
@@ -15,6 +16,8 @@ export interface Plugins {
   readonly schedule: readonly ScheduleDefinition[]
   /** Samplers. */
   readonly sampler: readonly SamplerDefinition[]
+  /** Strategies. */
+  readonly strategy: readonly StrategyDefinition[]
   /** Training objectives. */
   readonly objective: readonly ObjectiveDefinition[]
 }
@@ -24,7 +27,7 @@ export type DefinitionOf<Kind extends PluginKind> = Plugins[Kind][number]
 
 /** The plugins that graphs may name: none, until an entry or a program provides some. */
 export const Registry: Context.Reference<Plugins> = Context.Reference<Plugins>("genarm/Registry", {
-  defaultValue: () => ({ reward: [], schedule: [], sampler: [], objective: [] }),
+  defaultValue: () => ({ reward: [], schedule: [], sampler: [], strategy: [], objective: [] }),
 })
 
 /** The definition that a node carries or names. */

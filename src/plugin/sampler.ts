@@ -23,8 +23,14 @@ export interface SamplerState {
   /** Chooses an id whose score is above `-Infinity`. */
   sample(step: SamplerStep): number
   /**
+   * Writes the probabilities `[vocabulary]` with which `sample` would choose, and draws nothing.
+   * Strategies that verify drafts or weigh sequences need it.
+   */
+  probabilities?(step: Omit<SamplerStep, "random">, out: Float32Array): void
+  /**
    * The natural log of the probability with which the step's sampler chooses `id`: after
-   * temperature and truncation, 0 for the choice of a greedy one. Asked after `sample`.
+   * temperature and truncation, 0 for the choice of a greedy one. Asked after `sample`, or after
+   * `probabilities`.
    */
   logProbability(id: number): number
   /** The log of the sum of exp(scores), where the last step found it on the way. */

@@ -89,7 +89,7 @@ describe("a graph", () => {
   })
 
   it("refuses unknown keys, at every level", () => {
-    refuse({ base: "b", reward: {} }, invalid("reward"), "base, rewards, sampler, stop")
+    refuse({ base: "b", reward: {} }, invalid("reward"), "base, rewards, sampler, strategy, stop")
     refuse({ base: { model: "b", wieghts: "q4" } }, invalid("base", "wieghts"))
     refuse(one({ reward, weight: 1, temperature: 2 }), invalid("rewards", "x", "temperature"))
     refuse(

@@ -61,7 +61,7 @@ describe("a reward of one's own", () => {
     assertEquals(heard, [])
     await pipeline.generate("ab", { maxTokens: 3 })
     // The last token is not followed by a step.
-    const steps = ["score", "accept 3", "score", "accept 4", "score"]
+    const steps = ["score", "accept 3", "score", "accept 4", "score", "accept 5"]
     assertEquals(heard.splice(0), ["open", ...steps, "close"])
     assertEquals(info!.vocabularySize, 10)
     assertEquals(info!.promptIds, [9, 0, 1])

@@ -1,0 +1,359 @@
+/**
+ * One guided text as strategies drive it: the sequence of its models, its sampler and random numbers,
+ * and what is told of its tokens.
+ */
+import { GenArmError } from "../errors.ts"
+import { randomStream } from "../math/random.ts"
+import type { SamplerState } from "../plugin/sampler.ts"
+import type { GuidedSequence, PreviewModels, SequenceModel } from "../plugin/strategy.ts"
+import { guard } from "./guard.ts"
+import type { ModelRun } from "./model_runs.ts"
+import type { OpenGraph } from "./open_graph.ts"
+import type { Request } from "./request.ts"
+import { closeQuietly, Sequence } from "./sequence.ts"
+import { topTokens } from "./top_tokens.ts"
+import type { Prompt, TokenEvent } from "./types.ts"
+import type { SharedVocabulary } from "./vocabulary.ts"
+import { WrittenText } from "./written_text.ts"
+
+/** What all sequences of one request share. */
+interface Shared {
+  readonly graph: OpenGraph
+  readonly request: Request
+  /** Throws when the request has been aborted, or the pipeline closed. */
+  readonly checkCancelled: () => void
+  /** Every sequence that has not been closed. */
+  readonly open: Set<GuidedText>
+}
+
+/** A text under way. */
+export class GuidedText implements GuidedSequence {
+  readonly vocabularySize: number
+  readonly base: SequenceModel
+  readonly models: Readonly<Record<string, RunView>>
+  readonly random: { nextUint32(): number; nextUniform(): number }
+  readonly #shared: Shared
+  readonly #sequence: Sequence
+  readonly #sampler: SamplerState
+  readonly #text: WrittenText
+  /** Told when the strategy says that they are final. */
+  #events: TokenEvent[]
+  /** The guided scores are those of the next token. */
+  #isEvaluated = false
+  /** The sampler's last question was about the guided scores. */
+  #isSampled = false
+
+  private constructor(
+    shared: Shared,
+    sequence: Sequence,
+    models: Readonly<Record<string, RunView>>,
+    text: WrittenText,
+    { seed, events }: { readonly seed: number; readonly events: readonly TokenEvent[] },
+  ) {
+    const { graph } = shared
+    this.#shared = shared
+    this.#sequence = sequence
+    this.#text = text
+    this.#events = [...events]
+    this.vocabularySize = sequence.scores.length
+    this.base = new RunView(sequence.runs.base)
+    this.models = models
+    this.random = randomStream(seed)
+    this.#sampler = guard(
+      graph.sampler.name,
+      () =>
+        graph.sampler.open(graph.graph.sampler.options, { vocabularySize: this.vocabularySize }),
+    )
+    shared.open.add(this)
+  }
+
+  /** Opens the text of a request; nothing is computed yet. */
+  static open(
+    graph: OpenGraph,
+    prompt: Prompt,
+    request: Request,
+    checkCancelled: () => void,
+  ): GuidedText {
+    const sequence = Sequence.open(graph, prompt, request.weights)
+    try {
+      const models = Object.fromEntries(
+        Object.entries(graph.strategy?.sources ?? {}).map(([name, source]) => [
+          name,
+          new RunView(sequence.runs.open(source), source.shared),
+        ]),
+      )
+      const { tokenizer, eos } = graph.base.model
+      const { promptIds } = sequence
+      const limit = Math.min(request.maxTokens, sequence.runs.room)
+      const text = new WrittenText({ tokenizer, promptIds, eos, stop: request.stop, limit })
+      const shared = { graph, request, checkCancelled, open: new Set<GuidedText>() }
+      return new GuidedText(shared, sequence, models, text, { seed: request.seed, events: [] })
+    } catch (error) {
+      closeQuietly(sequence)
+      throw error
+    }
+  }
+
+  get promptIds(): readonly number[] {
+    return this.#sequence.promptIds
+  }
+
+  get ids(): readonly number[] {
+    return this.#text.ids
+  }
+
+  get ended(): GuidedSequence["ended"] {
+    return this.#text.ended
+  }
+
+  get room(): number {
+    return this.#text.limit - this.#text.ids.length
+  }
+
+  get weightSum(): number {
+    return this.#sequence.weights.reduce((sum, weight) => sum + weight, 1)
+  }
+
+  async evaluate(): Promise<Float32Array> {
+    const sequence = this.#sequence
+    this.#checkOpen()
+    if (!this.#isEvaluated) {
+      this.#checkGoesOn()
+      await this.#run(() => sequence.runs.forward(sequence.needed))
+      sequence.evaluate(this.#shared.request.maxTokens)
+      this.#isEvaluated = true
+      this.#isSampled = false
+    }
+    return sequence.scores
+  }
+
+  probabilities(scores: Float32Array, out: Float32Array): void {
+    const { name } = this.#shared.graph.sampler
+    const { weightSum } = this
+    const sampler = this.#sampler
+    if (sampler.probabilities === undefined) {
+      throw new GenArmError(
+        { _tag: "PluginFailed", plugin: name },
+        `the strategy asks for the probabilities of the sampler "${name}", which has no ` +
+          "probabilities(step, out): give it one, or take another strategy",
+      )
+    }
+    const isGuided = scores === this.#sequence.scores
+    try {
+      guard(name, () => sampler.probabilities!({ scores, weightSum }, out))
+    } catch (error) {
+      if (isGuided) this.#sequence.normalize() // names a reward that gave NaN, or ruled out all
+      throw error
+    }
+    this.#isSampled = isGuided
+  }
+
+  async step(): Promise<number> {
+    await this.evaluate()
+    const id = this.#choose()
+    this.#append(id, guard(this.#shared.graph.sampler.name, () => this.#sampler.logProbability(id)))
+    return id
+  }
+
+  accept(id: number, logProbability: number): void {
+    this.#checkOpen()
+    this.#checkEvaluated()
+    this.#checkGoesOn()
+    const { scores } = this.#sequence
+    if (!(scores[id] > -Infinity)) {
+      throw this.#misused(
+        `accepted the id ${id}, whose guided score is ${scores[id]}: expected one above -Infinity`,
+      )
+    }
+    this.#append(id, logProbability)
+  }
+
+  async preview(ids: readonly number[], models: PreviewModels = {}): Promise<void> {
+    this.#checkOpen()
+    if (ids.length > Math.max(0, this.room - 1)) {
+      throw this.#misused(
+        `previewed ${ids.length} tokens, and ${this.room} may be written: expected one less at most`,
+      )
+    }
+    const { runs, needed } = this.#sequence
+    const { only, except } = models
+    const chosen = only !== undefined
+      ? [runOf(only)]
+      : needed.filter((run) => except === undefined || run !== runOf(except))
+    await this.#run(() => runs.preview(ids, chosen))
+  }
+
+  fork(): GuidedText {
+    this.#checkOpen()
+    const { sequence, runOf } = this.#sequence.fork()
+    try {
+      const models = Object.fromEntries(
+        Object.entries(this.models).map(([name, { run, shared }]) => [
+          name,
+          new RunView(runOf(run), shared),
+        ]),
+      )
+      return new GuidedText(this.#shared, sequence, models, this.#text.fork(), {
+        seed: this.random.nextUint32(),
+        events: this.#events,
+      })
+    } catch (error) {
+      closeQuietly(sequence)
+      throw error
+    }
+  }
+
+  rewind(count: number): void {
+    this.#checkOpen()
+    if (!(Number.isInteger(count) && count >= 0 && count <= this.#events.length)) {
+      throw this.#misused(
+        `rewound ${count} tokens: expected 0 to ${this.#events.length}, which have not been yielded`,
+      )
+    }
+    if (count === 0) return
+    this.#sequence.rewind(this.ids.slice(-count))
+    this.#text.rewind(count)
+    this.#events.length -= count
+    this.#isEvaluated = false
+  }
+
+  /** How many of its tokens have been told. */
+  get settled(): number {
+    return this.ids.length - this.#events.length
+  }
+
+  /** Tokens that have not been told; they are final now. */
+  settle(): TokenEvent[] {
+    const events = this.#events
+    this.#events = []
+    return events
+  }
+
+  close(): void {
+    if (this.#shared.open.delete(this)) this.#sequence.close()
+  }
+
+  /** Closes all sequences of the request; then fails if a reward did. */
+  closeAll(): void {
+    const errors: unknown[] = []
+    for (const text of [...this.#shared.open]) {
+      try {
+        text.close()
+      } catch (error) {
+        errors.push(error)
+      }
+    }
+    if (errors.length > 0) throw errors[0]
+  }
+
+  /** Asks the sampler for an id, and holds it to what it may choose. */
+  #choose(): number {
+    const { name } = this.#shared.graph.sampler
+    const sequence = this.#sequence
+    const { scores } = sequence
+    const { weightSum, random } = this
+    let id: number
+    try {
+      id = guard(name, () => this.#sampler.sample({ scores, weightSum, random }))
+    } catch (error) {
+      sequence.normalize() // names a reward that gave NaN, or says that no token is left
+      throw error
+    }
+    this.#isSampled = true
+    if (Number.isInteger(id) && scores[id] > -Infinity) return id
+    sequence.normalize() // it may have had nothing to choose from
+    throw new GenArmError(
+      { _tag: "PluginFailed", plugin: name },
+      `the sampler "${name}" chose ${id}: expected an id from 0 to ${scores.length - 1} whose ` +
+        "score is above -Infinity",
+    )
+  }
+
+  #append(id: number, sampled: number): void {
+    const measured = this.#measure(id, sampled)
+    this.#events.push({ id, text: this.#text.push(id), ...measured })
+    this.#sequence.accept(id)
+    this.#isEvaluated = false
+  }
+
+  /** What is told of a chosen token. */
+  #measure(id: number, sampled: number): Omit<TokenEvent, "id" | "text"> {
+    const { graph, request: { trace } } = this.#shared
+    const sequence = this.#sequence
+    const known = this.#isSampled ? this.#sampler.logNormalizer : undefined
+    // A greedy choice passes over NaN, and nothing else looks at all the scores.
+    if (trace === "none" && known === undefined) sequence.checkNumbers()
+    const normalizer = trace === "none" ? NaN : known ?? sequence.normalize()
+    return {
+      logprob: {
+        base: sequence.baseLogProb(id),
+        guided: trace === "none" ? NaN : sequence.guidedLogProb(id, normalizer),
+        sampled,
+      },
+      rewards: sequence.rewardsOf(id),
+      weights: sequence.namedWeights(),
+      ...typeof trace === "object" && {
+        top: topTokens(sequence, trace.top, normalizer, graph.base.model.tokenizer),
+      },
+    }
+  }
+
+  async #run(forward: () => Promise<void>): Promise<void> {
+    const { checkCancelled } = this.#shared
+    checkCancelled()
+    try {
+      await forward()
+    } finally {
+      checkCancelled()
+    }
+  }
+
+  #checkOpen(): void {
+    this.#shared.checkCancelled()
+    if (!this.#shared.open.has(this)) throw this.#misused("used a sequence that it has closed")
+  }
+
+  #checkGoesOn(): void {
+    if (this.ended === undefined) return
+    throw this.#misused(`went on with a sequence that has ended (${this.ended})`)
+  }
+
+  #checkEvaluated(): void {
+    if (!this.#isEvaluated) throw this.#misused("used the scores before it called evaluate")
+  }
+
+  #misused(what: string): GenArmError {
+    const plugin = this.#shared.graph.strategy?.definition.name ?? "plain"
+    return new GenArmError({ _tag: "PluginFailed", plugin }, `the strategy "${plugin}" ${what}`)
+  }
+}
+
+/** A model run as a strategy sees it. */
+class RunView implements SequenceModel {
+  readonly run: ModelRun
+  readonly shared: SharedVocabulary | undefined
+
+  constructor(run: ModelRun, shared?: SharedVocabulary) {
+    this.run = run
+    this.shared = shared
+  }
+
+  logProbs(ahead: number, out: Float32Array): void {
+    const row = this.run.rows[ahead]
+    if (row === undefined) {
+      throw new RangeError(
+        `expected tokens that the model has read, 0 to ${this.run.rows.length - 1} ahead, ` +
+          `found ${ahead}: preview them first`,
+      )
+    }
+    const size = this.shared?.size ?? row.length
+    out.set(row.length === size ? row : row.subarray(0, size))
+    out.fill(-Infinity, size)
+    for (const id of this.shared?.missing ?? []) out[id] = -Infinity
+  }
+}
+
+function runOf(model: SequenceModel): ModelRun {
+  if (model instanceof RunView) return model.run
+  throw new TypeError("expected a model of this sequence: its base, or one of its models")
+}
