@@ -11,7 +11,7 @@ import type { Sample, Workload } from "./_memory_child.ts"
 /** Samples the memory of long and of many texts, each side in a process of its own. */
 export async function memory({ quick }: { quick: boolean }): Promise<ChartedTable> {
   const long = { texts: 1, tokens: quick ? 800 : 5000 }
-  const short = { texts: quick ? 40 : 200, tokens: 24 }
+  const short = quick ? { texts: 40, tokens: 24 } : { texts: 400, tokens: 50 }
   const rows: BenchTable["rows"] = []
   const series: { name: string; points: Point[] }[] = []
   let collected = true

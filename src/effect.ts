@@ -49,7 +49,7 @@ export type { Graph, GraphSpec, RewardTerm, ScheduleNode, Weight } from "./graph
 export * from "./plugin/mod.ts"
 export { cpu, cuda, webgpu } from "./runtime/onnx_runtime.ts"
 export { Runtime, RuntimeKey } from "./runtime/runtime.ts"
-export type { OpenModel, OpenRequest, RuntimeService } from "./runtime/runtime.ts"
+export type { Companion, OpenModel, OpenRequest, RuntimeService } from "./runtime/runtime.ts"
 export { type TableModel, tableRuntime } from "./runtime/table_runtime.ts"
 export type { TrainEffect } from "./train/effects.ts"
 export type { DataRecord } from "./train/export/training_record.ts"

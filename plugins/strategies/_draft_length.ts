@@ -21,6 +21,9 @@ const prior = { accepted: 3.5, rejected: 1.5 }
 /** What each round leaves of the past. */
 const memory = 0.95
 
+/** What a draft must promise over plain steps, as costs are only estimates. */
+const worthwhile = 1.05
+
 /** Plain steps after which a draft that does not pay is tried again, at most and at first. */
 const [longestRest, shortestRest] = [64, 8]
 
@@ -51,6 +54,8 @@ export class DraftLength {
       this.#longest = shortestRest
       return best
     }
+    // Even a draft that is always right would not pay.
+    if (this.#perToken >= 1) return 0
     // What is never tried would never be seen to have become better.
     this.#rest = this.#longest
     this.#longest = Math.min(longestRest, 2 * this.#longest)
@@ -62,12 +67,14 @@ export class DraftLength {
     if (drafted === 0) return
     this.#accepted = memory * this.#accepted + accepted
     this.#rejected = memory * this.#rejected + (accepted < drafted ? 1 : 0)
+    // A draft that was tried and was right may have become good: the next try comes at once.
+    if (accepted === drafted) this.#rest = 0
   }
 
   #best(): number {
     const rate = this.#accepted / (this.#accepted + this.#rejected)
     let best = 0
-    let bestGain = 1
+    let bestGain = worthwhile
     let tokens = 1
     let chance = 1
     for (let k = 1; k <= this.#most; k++) {

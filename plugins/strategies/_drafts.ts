@@ -25,13 +25,18 @@ export class Drafts {
     return count === 0 ? [] : lookUp([...promptIds, ...ids], count)
   }
 
-  /** Tokens that a model would go on with, drawn as the graph's sampler draws. */
+  /**
+   * Tokens that a model would go on with, drawn as the graph's sampler draws. Its log-probabilities are
+   * multiplied by the sum of weights, as a product of like distributions is as much sharper than each.
+   */
   async propose(model: SequenceModel, count: number): Promise<number[]> {
     const sequence = this.#sequence
     const ids: number[] = []
     while (ids.length < count) {
       await sequence.preview(ids, { only: model })
       model.logProbs(ids.length, this.#scores)
+      const sharpness = Math.max(1, sequence.weightSum)
+      for (let id = 0; id < this.#scores.length; id++) this.#scores[id] *= sharpness
       const probabilities = this.#proposed[ids.length] ??= new Float32Array(this.#scores.length)
       sequence.probabilities(this.#scores, probabilities)
       ids.push(drawFrom(probabilities, sequence.random.nextUniform()))

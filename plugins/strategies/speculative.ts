@@ -35,8 +35,8 @@ export interface SpeculativeOptions {
   readonly alternate?: boolean
   /**
    * What drafting a token, and running a drafted token along with a step, costs in steps of the guided
-   * text; 0.15 and 0.15 where absent, and nothing for drafting from the text itself. They decide how
-   * much is drafted, never what is written. With 4-bit weights `verify` is nearer to 0.5.
+   * text. Where absent, drafting is estimated from the models' sizes, and verifying is 0.15; with 4-bit
+   * weights it is nearer to 0.4. They decide how much is drafted, never from which distribution.
    */
   readonly costs?: Partial<DraftCosts>
 }
@@ -95,13 +95,13 @@ export const speculative: StrategyPlugin<SpeculativeOptions> = defineStrategy({
   sources: ({ draft }): Record<string, RewardSource> => draft === "lookup" ? {} : { draft },
   async *run({ draft, most = 8, alternate = false, costs = {} }, sequence) {
     const model = sequence.models.draft
-    const { draft: draftCost = model === undefined ? 0 : 0.15, verify = 0.15 } = costs
+    const { draft: draftCost = model === undefined ? 0 : model.cost ?? 0.15, verify = 0.15 } = costs
     const length = new DraftLength(most, { draft: draftCost, verify })
     const drafts = new Drafts(sequence)
     let proposer = model
     while (sequence.ended === undefined) {
       const wanted = proposer === model ? length.next() : 1
-      const count = Math.min(wanted, sequence.room - 1)
+      const count = Math.min(wanted, sequence.room - 1, proposer?.room ?? Infinity)
       const ids = proposer === undefined
         ? drafts.lookUp(count)
         : await drafts.propose(proposer, count)

@@ -29,7 +29,7 @@ interface Shared {
 /** A text under way. */
 export class GuidedText implements GuidedSequence {
   readonly vocabularySize: number
-  readonly base: SequenceModel
+  readonly base: RunView
   readonly models: Readonly<Record<string, RunView>>
   readonly random: { nextUint32(): number; nextUniform(): number }
   readonly #shared: Shared
@@ -56,7 +56,7 @@ export class GuidedText implements GuidedSequence {
     this.#text = text
     this.#events = [...events]
     this.vocabularySize = sequence.scores.length
-    this.base = new RunView(sequence.runs.base)
+    this.base = new RunView(sequence, sequence.runs.base)
     this.models = models
     this.random = randomStream(seed)
     this.#sampler = guard(
@@ -76,15 +76,16 @@ export class GuidedText implements GuidedSequence {
   ): GuidedText {
     const sequence = Sequence.open(graph, prompt, request.weights)
     try {
+      // Before the strategy's own models: how much those can read ends no text.
+      const limit = Math.min(request.maxTokens, sequence.runs.room)
       const models = Object.fromEntries(
         Object.entries(graph.strategy?.sources ?? {}).map(([name, source]) => [
           name,
-          new RunView(sequence.runs.open(source), source.shared),
+          new RunView(sequence, sequence.runs.open(source), source.shared),
         ]),
       )
       const { tokenizer, eos } = graph.base.model
       const { promptIds } = sequence
-      const limit = Math.min(request.maxTokens, sequence.runs.room)
       const text = new WrittenText({ tokenizer, promptIds, eos, stop: request.stop, limit })
       const shared = { graph, request, checkCancelled, open: new Set<GuidedText>() }
       return new GuidedText(shared, sequence, models, text, { seed: request.seed, events: [] })
@@ -161,6 +162,7 @@ export class GuidedText implements GuidedSequence {
     this.#checkGoesOn()
     const { scores } = this.#sequence
     if (!(scores[id] > -Infinity)) {
+      this.#sequence.normalize() // there may have been nothing to choose from
       throw this.#misused(
         `accepted the id ${id}, whose guided score is ${scores[id]}: expected one above -Infinity`,
       )
@@ -177,9 +179,8 @@ export class GuidedText implements GuidedSequence {
     }
     const { runs, needed } = this.#sequence
     const { only, except } = models
-    const chosen = only !== undefined
-      ? [runOf(only)]
-      : needed.filter((run) => except === undefined || run !== runOf(except))
+    const left = except && this.#runOf(except)
+    const chosen = only !== undefined ? [this.#runOf(only)] : needed.filter((run) => run !== left)
     await this.#run(() => runs.preview(ids, chosen))
   }
 
@@ -190,7 +191,7 @@ export class GuidedText implements GuidedSequence {
       const models = Object.fromEntries(
         Object.entries(this.models).map(([name, { run, shared }]) => [
           name,
-          new RunView(runOf(run), shared),
+          new RunView(sequence, runOf(run), shared),
         ]),
       )
       return new GuidedText(this.#shared, sequence, models, this.#text.fork(), {
@@ -222,9 +223,9 @@ export class GuidedText implements GuidedSequence {
     return this.ids.length - this.#events.length
   }
 
-  /** Tokens that have not been told; they are final now. */
-  settle(): TokenEvent[] {
-    const events = this.#events
+  /** Tokens after the first `told`, which another sequence may have told; all are final now. */
+  settle(told: number): TokenEvent[] {
+    const events = this.#events.slice(told - this.settled)
     this.#events = []
     return events
   }
@@ -308,6 +309,14 @@ export class GuidedText implements GuidedSequence {
     }
   }
 
+  #runOf(model: SequenceModel): ModelRun {
+    const own = [this.base, ...Object.values(this.models)].find((view) => view === model)
+    if (own !== undefined) return own.run
+    throw this.#misused(
+      "named a model of another sequence: expected its base, or one of its models",
+    )
+  }
+
   #checkOpen(): void {
     this.#shared.checkCancelled()
     if (!this.#shared.open.has(this)) throw this.#misused("used a sequence that it has closed")
@@ -333,9 +342,17 @@ class RunView implements SequenceModel {
   readonly run: ModelRun
   readonly shared: SharedVocabulary | undefined
 
-  constructor(run: ModelRun, shared?: SharedVocabulary) {
+  readonly cost: number | undefined
+
+  constructor(sequence: Sequence, run: ModelRun, shared?: SharedVocabulary) {
     this.run = run
     this.shared = shared
+    const { stepCost } = run
+    this.cost = stepCost === undefined ? undefined : stepCost / sequence.stepCost
+  }
+
+  get room(): number {
+    return Math.max(0, this.run.engine.contextLength - this.run.ids.length + 1)
   }
 
   logProbs(ahead: number, out: Float32Array): void {
@@ -351,9 +368,4 @@ class RunView implements SequenceModel {
     out.fill(-Infinity, size)
     for (const id of this.shared?.missing ?? []) out[id] = -Infinity
   }
-}
-
-function runOf(model: SequenceModel): ModelRun {
-  if (model instanceof RunView) return model.run
-  throw new TypeError("expected a model of this sequence: its base, or one of its models")
 }

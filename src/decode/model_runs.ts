@@ -17,6 +17,8 @@ export interface ModelRun {
   /** Whether the model has a token; what it lacks is left out of what it reads. */
   readonly has: (id: number) => boolean
   readonly cache: EngineCache
+  /** What a step of its engine costs: see `OpenModel.stepCost`. */
+  readonly stepCost: number | undefined
   /** The text as the model reads it, prompt included. */
   readonly ids: number[]
   /** What it has read beyond the text. */
@@ -68,6 +70,7 @@ export class ModelRuns {
         ? () => true
         : (id) => tokenizer.token(id) !== undefined,
       cache: engine.openCache(model.adapter),
+      stepCost: model.stepCost,
       ids,
       ahead: [],
       rows: [],

@@ -8,7 +8,7 @@ import { definitionOf, type Plugins, Registry } from "../plugin/registry.ts"
 import type { RewardDefinition, RewardSource } from "../plugin/reward.ts"
 import type { SamplerDefinition } from "../plugin/sampler.ts"
 import type { StrategyDefinition } from "../plugin/strategy.ts"
-import { type OpenModel, Runtime } from "../runtime/runtime.ts"
+import { type Companion, type OpenModel, Runtime } from "../runtime/runtime.ts"
 import { guard } from "./guard.ts"
 import type { PromptForm } from "./prompt.ts"
 import { type SharedVocabulary, shareVocabulary, unnamedIds } from "./vocabulary.ts"
@@ -66,8 +66,12 @@ export const openGraph: (
       for (const { ref } of Object.values(sources)) refs.set(modelKey(ref), ref)
     }
     const adapters = adaptersByWeights([...refs.values()])
-    const companions = adapters.size
     const [first] = adapters.keys()
+    const companions = [...adapters].map(([key, beside]): Companion => {
+      const sharing = [...refs.values()].filter((ref) => weightsKey(ref) === key)
+      const hasPlainRow = sharing.some(({ adapter }) => adapter === undefined)
+      return { ref: sharing[0], rows: beside.length + (hasPlainRow ? 1 : 0) }
+    })
     const models = new Map<string, OpenModel>()
     for (const [key, ref] of refs) {
       const { threads, onProgress } = options
@@ -77,9 +81,7 @@ export const openGraph: (
         companions,
         beside: weightsKey(ref) !== first,
         ...beside.length > 0 && { adapters: beside },
-        ...threads !== undefined && {
-          threads: Math.max(1, Math.floor(threads / companions)),
-        },
+        ...threads !== undefined && { threads },
         ...onProgress && { onProgress },
       })
       yield* attempt(() => checkAdapted(ref, model, runtime.name))

@@ -95,6 +95,12 @@ export class Sequence {
     return { sequence, runOf: copyOf }
   }
 
+  /** What a step costs, as far as it is known: see `OpenModel.stepCost`. */
+  get stepCost(): number {
+    const engines = new Map(this.needed.map(({ engine, stepCost }) => [engine, stepCost ?? 0]))
+    return [...engines.values()].reduce((sum, cost) => sum + cost, 0)
+  }
+
   /** Tokens written. */
   get position(): number {
     return this.#position

@@ -9,6 +9,13 @@ import type { Uniforms } from "./sampler.ts"
 
 /** A model as it reads a sequence. */
 export interface SequenceModel {
+  /** Tokens that may still be written before its own context is full; it can preview one less. */
+  readonly room: number
+  /**
+   * What running it over one token costs, as a share of a step of the guided text: an estimate from the
+   * models' sizes, the same at every run. Absent where nothing is known.
+   */
+  readonly cost: number | undefined
   /**
    * Its natural-log probabilities after the sequence and the first `ahead` tokens of a preview, as
    * `[vocabulary]` of the base: `-Infinity` for ids that it does not have.

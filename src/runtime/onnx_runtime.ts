@@ -9,6 +9,7 @@ import { openModelFolder } from "../files/model_folder.ts"
 import { openTokenizer, type Tokenizer } from "../files/tokenizer.ts"
 import { type Device, type EngineSpec, openEngine } from "./open_engine.ts"
 import { type OpenModel, type OpenRequest, Runtime } from "./runtime.ts"
+import { divideThreads, stepCost } from "./thread_shares.ts"
 
 /** Runs models on the CPU: the default. */
 export const cpu: Layer.Layer<Runtime> = onnxRuntime("cpu")
@@ -47,7 +48,9 @@ function onnxRuntime(device: Device): Layer.Layer<Runtime> {
             const { folder, adapters } = yield* attempt((signal) => locate(request, signal))
             const held = [...new Set(adapters.values())].sort()
             const precision = ref.weights ?? "f32"
-            const key = JSON.stringify([folder, precision, threads ?? "shared", ...held])
+            const share = yield* attempt((signal) => threadsOf(request, signal))
+            const sharing = threads === undefined ? "shared" : share
+            const key = JSON.stringify([folder, precision, sharing, ...held])
             const beside = request.beside === true
             requests.set(key, {
               spec: {
@@ -56,8 +59,7 @@ function onnxRuntime(device: Device): Layer.Layer<Runtime> {
                 precision,
                 device,
                 adapters: held,
-                threads: threads ??
-                  Math.max(1, Math.floor(availableParallelism() / (request.companions ?? 1))),
+                threads: share,
               },
               beside: beside && device === "cpu",
               ...onProgress && { onProgress },
@@ -69,6 +71,25 @@ function onnxRuntime(device: Device): Layer.Layer<Runtime> {
       })
     }),
   )
+}
+
+/** The model's share of the threads. */
+async function threadsOf(
+  { ref, companions = [], threads = availableParallelism(), onProgress }: OpenRequest,
+  signal: AbortSignal,
+): Promise<number> {
+  const { model, revision, weights = "f32" } = ref
+  const own = companions.findIndex(({ ref }) =>
+    ref.model === model && ref.revision === revision && (ref.weights ?? "f32") === weights
+  )
+  if (companions.length < 2 || own < 0) return threads
+  const options = { signal, ...onProgress && { onProgress } }
+  const costs: number[] = []
+  for (const companion of companions) {
+    const folder = await locateModel(companion.ref, options)
+    costs.push(await stepCost(folder, companion.ref.weights ?? "f32", companion.rows) ?? 1)
+  }
+  return divideThreads(costs, threads)[own]
 }
 
 /** The folder of the model, and those of all adapters by their names in the request. */
@@ -119,7 +140,9 @@ async function openModel(
     await engine.close()
     throw error
   }
-  return { engine, tokenizer, eos: endIds(folder, tokenizer, engine.vocabularySize) }
+  const cost = await stepCost(spec.folder, spec.precision)
+  const eos = endIds(folder, tokenizer, engine.vocabularySize)
+  return { engine, tokenizer, eos, ...cost !== undefined && { stepCost: cost } }
 }
 
 /** A tokenizer may name fewer ids than the model has rows, never more. */

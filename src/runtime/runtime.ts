@@ -18,14 +18,22 @@ export interface OpenRequest {
    * rows of one engine. Requests for one engine must name the same ones.
    */
   readonly adapters?: readonly string[]
-  /** CPU threads for this model; the machine is divided among the program's models where absent. */
+  /** CPU threads in all, to be divided among the companions; those of the machine where absent. */
   readonly threads?: number
-  /** Models that step at the same time as this one, itself included; 1 where absent. */
-  readonly companions?: number
+  /** Models that step at the same time as this one, itself included; this one where absent. */
+  readonly companions?: readonly Companion[]
   /** Whether another of them runs in the main thread, so that this one should run elsewhere. */
   readonly beside?: boolean
   /** Hears of downloads and loading. */
   readonly onProgress?: OnProgress
+}
+
+/** A model that steps together with others. */
+export interface Companion {
+  /** Which weights, and how. */
+  readonly ref: ModelRef
+  /** Rows that it runs in each step of one text. */
+  readonly rows: number
 }
 
 /** An opened model. */
@@ -38,6 +46,11 @@ export interface OpenModel {
   readonly eos: readonly number[]
   /** What the engine calls the adapter of the request, for `openCache`; absent where it has none. */
   readonly adapter?: string
+  /**
+   * What a step of one row costs, in reads of a float32 weight: an estimate for dividing threads and
+   * for drafting. Absent where nothing is known.
+   */
+  readonly stepCost?: number
 }
 
 /** What a runtime does. */

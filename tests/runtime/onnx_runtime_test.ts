@@ -33,7 +33,7 @@ describe("the cpu runtime", () => {
     const others = await Promise.all([
       runtime.open({ ref: llama, onProgress }),
       runtime.open({ ref: { ...llama, weights: "f32" }, onProgress }),
-      runtime.open({ ref: { model: `${llama.model}/` }, onProgress, beside: true, companions: 2 }),
+      runtime.open({ ref: { model: `${llama.model}/` }, onProgress, beside: true }),
     ])
     for (const [other] of others) assert(other.engine === first.engine)
     assertEquals(heard.length, after)
