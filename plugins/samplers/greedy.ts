@@ -1,5 +1,5 @@
 /** @module The likeliest token. */
-import { argmax } from "genarm/math"
+import { areBelowInfinity, argmax } from "genarm/math"
 import { defineSampler, type SamplerPlugin } from "genarm/plugin"
 
 /**
@@ -19,6 +19,17 @@ export const greedy: SamplerPlugin = defineSampler({
     let chosen = -1
     return {
       sample: ({ scores }) => chosen = argmax(scores),
+      probabilities({ scores }, out) {
+        chosen = argmax(scores)
+        if (chosen < 0 || !areBelowInfinity(scores)) {
+          throw new RangeError(
+            "expected scores below Infinity with at least one above -Infinity, found NaN, Infinity " +
+              "or only -Infinity: check the model's output and the ids you excluded",
+          )
+        }
+        out.fill(0)
+        out[chosen] = 1
+      },
       logProbability: (id) => id === chosen ? 0 : -Infinity,
     }
   },

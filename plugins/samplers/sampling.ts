@@ -1,6 +1,6 @@
 /** @module Drawing from the guided distribution. */
 import { Schema } from "effect"
-import { TokenDistribution } from "genarm/math"
+import { TokenDistribution, type Truncation } from "genarm/math"
 import { defineSampler, GenArmError, type SamplerPlugin } from "genarm/plugin"
 
 /** Options of `sampling`; truncations apply after the temperature, in this order. */
@@ -48,16 +48,17 @@ export const sampling: SamplerPlugin<SamplingOptions> = defineSampler({
   open(options, { vocabularySize }) {
     const { temperature = 1, temperatureConvention = "plain", ...truncation } = options
     const distribution = new TokenDistribution(vocabularySize)
+    const steady: Truncation = { temperature, ...truncation }
     let divisor = temperature
+    const set = (scores: Float32Array, weightSum: number): TokenDistribution => {
+      if (temperatureConvention === "plain") return distribution.set(scores, steady)
+      if (!(weightSum > 0)) throw nonPositive(weightSum)
+      divisor = temperature * weightSum
+      return distribution.set(scores, { temperature: divisor, ...truncation })
+    }
     return {
-      sample({ scores, weightSum, random }) {
-        if (temperatureConvention === "modelArithmetic") {
-          if (!(weightSum > 0)) throw nonPositive(weightSum)
-          divisor = temperature * weightSum
-        }
-        distribution.set(scores, { temperature: divisor, ...truncation })
-        return distribution.draw(random.nextUniform())
-      },
+      sample: ({ scores, weightSum, random }) => set(scores, weightSum).draw(random.nextUniform()),
+      probabilities: ({ scores, weightSum }, out) => set(scores, weightSum).probabilities(out),
       logProbability: (id) => distribution.logProbability(id),
       get logNormalizer() {
         return divisor === 1 ? distribution.logNormalizer : undefined

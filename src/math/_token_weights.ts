@@ -1,67 +1,102 @@
-import { expBlocks } from "./exp.ts"
+import { BLOCK } from "./kernels/constants.ts"
+import { exponentScale } from "./kernels/exponent_scale.ts"
+import type { Kernels } from "./kernels/kernels.ts"
+import { plainKernels, sumBlock } from "./kernels/plain_loops.ts"
+import type { Occupant, Region } from "./kernels/region.ts"
 
-/** Ids to one block: a draw walks the sums of the blocks, then the weights of one of them. */
-const BLOCK = 256
+interface Arrays {
+  readonly weights: Float32Array
+  readonly blockSums: Float64Array
+}
 
 /**
  * The unnormalised probabilities of one token, from 0 to 1, the greatest exactly 1, with their sums
- * over blocks of ids.
+ * over blocks of ids: in the region of the scores that they come from, until that has another use.
  */
-export class TokenWeights {
+export class TokenWeights implements Occupant {
   /** `[vocab]` */
-  readonly weights: Float64Array
+  weights: Float32Array = new Float32Array(0)
   /** `[ceil(vocab / BLOCK)]` */
-  readonly blockSums: Float64Array
-  /** The sum of `blockSums`. */
+  blockSums: Float64Array = new Float64Array(0)
+  /** The sum of `blockSums`; 0 while there is no distribution. */
   total = 0
+  kernels: Kernels = plainKernels
+  #region: Region | undefined
+  #own: Arrays | undefined
 
-  constructor(size: number) {
-    this.weights = new Float64Array(size)
-    this.blockSums = new Float64Array(Math.ceil(size / BLOCK))
+  /**
+   * Moves into the region of the scores, whose occupant has to leave, and takes
+   * `e^((scores[v] - max) / temperature)` for all ids. Returns `total`, NaN when any score is.
+   */
+  fill(region: Region, scores: Float32Array, max: number, temperature: number): number {
+    if (region.occupant !== this) region.occupant?.leave()
+    region.occupant = this
+    this.#region = region
+    this.weights = region.weights
+    this.blockSums = region.blockSums
+    this.kernels = region.kernels
+    const scale = exponentScale(temperature)
+    return this.total = this.kernels.exponentials(scores, max, scale, this.weights, this.blockSums)
   }
 
-  /** `e^((scores[v] - max) / temperature)` for all ids; `total` becomes NaN when any score is. */
-  fill(scores: Float32Array, max: number, temperature: number): void {
+  leave(): void {
     const { weights, blockSums } = this
-    this.total = expBlocks(scores, max, temperature, weights, blockSums, BLOCK)
-  }
-
-  /** Cuts the ids of a lower score than `score`, and of those at `score` the ids over `lastId`. */
-  cutAfter(scores: Float32Array, score: number, lastId: number): void {
-    const { weights, blockSums } = this
-    let total = 0
-    for (let b = 0, from = 0; from < weights.length; b++, from += BLOCK) {
-      const to = Math.min(from + BLOCK, weights.length)
-      let sum = 0
-      for (let v = from; v < to; v++) {
-        let weight = weights[v]
-        if (scores[v] < score) weight = 0
-        else if (scores[v] === score && v > lastId) weight = 0
-        weights[v] = weight
-        sum += weight
-      }
-      blockSums[b] = sum
-      total += sum
+    if (this.#own?.weights.length !== weights.length) {
+      this.#own = { weights: weights.slice(), blockSums: blockSums.slice() }
+    } else {
+      this.#own.weights.set(weights)
+      this.#own.blockSums.set(blockSums)
     }
-    this.total = total
+    this.weights = this.#own.weights
+    this.blockSums = this.#own.blockSums
+    this.kernels = plainKernels
+    this.#region = undefined
   }
 
-  /** Cuts the ids of a lower weight than `least`. */
-  cutBelow(least: number): void {
+  unset(): void {
+    if (this.#region?.occupant === this) this.#region.occupant = undefined
+    this.#region = undefined
+    this.total = 0
+  }
+
+  /** Writes the probabilities. */
+  normalize(out: Float32Array): void {
+    const { kernels, weights } = this
+    const factor = Math.fround(1 / this.total)
+    const { buffer } = kernels
+    if (buffer === undefined || out.buffer === buffer) return kernels.multiply(weights, factor, out)
+    const { candidates } = this.#region!
+    kernels.multiply(weights, factor, candidates)
+    out.set(candidates)
+  }
+
+  /** Cuts the ids of a lower key `[vocab]` than `least`, a float32. */
+  keepAtLeast(keys: Float32Array, least: number): void {
     const { weights, blockSums } = this
-    let total = 0
-    for (let b = 0, from = 0; from < weights.length; b++, from += BLOCK) {
-      const to = Math.min(from + BLOCK, weights.length)
-      let sum = 0
-      for (let v = from; v < to; v++) {
-        let weight = weights[v]
-        if (weight < least) weight = 0
-        weights[v] = weight
-        sum += weight
-      }
-      blockSums[b] = sum
-      total += sum
+    this.kernels.keepAtLeast(keys, least, weights, blockSums, 0, blockSums.length)
+    this.#addUp()
+  }
+
+  /** Cuts the ids of a lower weight than that of `lastId`, and of those at it the ids over `lastId`. */
+  cutAfter(lastId: number): void {
+    const { weights, blockSums, kernels } = this
+    const least = weights[lastId]
+    const border = Math.floor(lastId / BLOCK)
+    const end = Math.min((border + 1) * BLOCK, weights.length)
+    kernels.keepAtLeast(weights, least, weights, blockSums, 0, border)
+    for (let v = border * BLOCK; v < end; v++) {
+      if (weights[v] < least || weights[v] === least && v > lastId) weights[v] = 0
     }
+    blockSums[border] = sumBlock(weights, border * BLOCK, end)
+    const next = nextFloat32(least)
+    kernels.keepAtLeast(weights, next, weights, blockSums, border + 1, blockSums.length)
+    this.#addUp()
+  }
+
+  #addUp(): void {
+    const { blockSums } = this
+    let total = 0
+    for (let b = 0; b < blockSums.length; b++) total += blockSums[b]
     this.total = total
   }
 
@@ -94,7 +129,7 @@ export class TokenWeights {
   }
 }
 
-function findInBlock(weights: Float64Array, target: number, from: number, to: number): number {
+function findInBlock(weights: Float32Array, target: number, from: number, to: number): number {
   let rest = target
   let id = from
   for (let v = from; v < to; v++) {
@@ -104,4 +139,14 @@ function findInBlock(weights: Float64Array, target: number, from: number, to: nu
     rest -= weights[v]
   }
   return id
+}
+
+const float = new Float32Array(1)
+const bits = new Int32Array(float.buffer)
+
+/** The next float32 over a positive one. */
+export function nextFloat32(value: number): number {
+  float[0] = value
+  bits[0]++
+  return float[0]
 }

@@ -1,42 +1,25 @@
-// Ids to one group: any `topK` up to the number of groups takes the short way below.
-const GROUP = 64
+import { GROUP } from "./kernels/constants.ts"
+import type { Region } from "./kernels/region.ts"
 
-/** Finds the score that the top-k step keeps; one workspace for one vocabulary size. */
-export class TopK {
-  /** `[ceil(vocab / GROUP)]`: the greatest score of each group of ids. */
-  readonly #maxima: Float32Array
-  /** `[vocab]`: a scratch that selection reorders. */
-  readonly #candidates: Float32Array
-
-  constructor(size: number) {
-    this.#maxima = new Float32Array(Math.ceil(size / GROUP))
-    this.#candidates = new Float32Array(size)
+/**
+ * The score that the top-k step keeps: the k-th greatest, 1 <= k <= vocab. `scores` holds no NaN, and
+ * the maxima of its groups stand in the region.
+ */
+export function topKThreshold(region: Region, scores: Float32Array, k: number): number {
+  const { maxima, candidates } = region
+  // Each of k groups has a score at the k-th greatest maximum or over it: so is the threshold.
+  let floor = -Infinity
+  if (k <= maxima.length) {
+    candidates.set(maxima)
+    floor = nthGreatest(candidates, maxima.length, k)
   }
-
-  /** The k-th greatest score, 1 <= k <= vocab. `scores` holds no NaN. */
-  threshold(scores: Float32Array, k: number): number {
-    const maxima = this.#maxima
-    const candidates = this.#candidates
-    for (let g = 0, from = 0; from < scores.length; g++, from += GROUP) {
-      const to = Math.min(from + GROUP, scores.length)
-      let max = -Infinity
-      for (let v = from; v < to; v++) if (scores[v] > max) max = scores[v]
-      maxima[g] = max
-    }
-    // Each of k groups has a score at the k-th greatest maximum or over it: so is the threshold.
-    let floor = -Infinity
-    if (k <= maxima.length) {
-      candidates.set(maxima)
-      floor = nthGreatest(candidates, maxima.length, k)
-    }
-    let count = 0
-    for (let g = 0; g < maxima.length; g++) {
-      if (maxima[g] < floor) continue
-      const to = Math.min((g + 1) * GROUP, scores.length)
-      for (let v = g * GROUP; v < to; v++) if (scores[v] >= floor) candidates[count++] = scores[v]
-    }
-    return nthGreatest(candidates, count, k)
+  let count = 0
+  for (let g = 0; g < maxima.length; g++) {
+    if (maxima[g] < floor) continue
+    const to = Math.min((g + 1) * GROUP, scores.length)
+    for (let v = g * GROUP; v < to; v++) if (scores[v] >= floor) candidates[count++] = scores[v]
   }
+  return nthGreatest(candidates, count, k)
 }
 
 /** The n-th greatest of the first `count` values, 1 <= n <= count, reordering them: quickselect. */

@@ -1,75 +1,45 @@
 import type { TokenWeights } from "./_token_weights.ts"
-
-const BUCKETS_PER_NAT = 32
-/** The last bucket takes what lies 64 nats and more below the greatest score. */
-const LAST_BUCKET = 64 * BUCKETS_PER_NAT
+import { BUCKET_SHIFT, BUCKETS } from "./kernels/constants.ts"
+import type { Region } from "./kernels/region.ts"
 
 /**
- * Finds the last id, in order of falling score and then of rising id, that the top-p step keeps,
- * without sorting the vocabulary: the masses of buckets of scores tell the bucket that holds it, and
- * only its members are ranked. One workspace for one vocabulary size.
+ * The last id, in order of falling weight and then of rising id, that the top-p step keeps: the one at
+ * which the mass reaches `topP * total`; -1 when rounding leaves none, and so nothing to cut.
+ *
+ * Nothing sorts the vocabulary: the masses of buckets of weights tell the bucket that holds the id, and
+ * only its members are ranked. The weights are those of the region's occupant.
  */
-export class TopP {
-  /** `[LAST_BUCKET + 1]`, by distance from the greatest score. */
-  readonly #masses = new Float64Array(LAST_BUCKET + 1)
-  /** `[vocab]`: the ids of one bucket. */
-  readonly #members: Int32Array
-
-  constructor(size: number) {
-    this.#members = new Int32Array(size)
-  }
-
-  /**
-   * The id at which the mass of the more likely ids and its own reaches `topP * total`; -1 when
-   * rounding leaves none, and so nothing to cut.
-   */
-  find(
-    scores: Float32Array,
-    max: number,
-    temperature: number,
-    { weights, total }: TokenWeights,
-    topP: number,
-  ): number {
-    const masses = this.#masses
-    const members = this.#members
-    const scale = Math.min(BUCKETS_PER_NAT / temperature, Number.MAX_VALUE)
-    masses.fill(0)
-    // No test whether an id still counts: it would be hard to predict, and a weight of 0 adds nothing.
-    for (let v = 0; v < scores.length; v++) {
-      let bucket = (max - scores[v]) * scale
-      if (bucket > LAST_BUCKET) bucket = LAST_BUCKET
-      masses[bucket | 0] += weights[v]
-    }
-    let rest = topP * total
-    let border = 0
-    while (border <= LAST_BUCKET && masses[border] < rest) rest -= masses[border++]
-    if (border > LAST_BUCKET) return -1
-    let count = 0
-    for (let v = 0; v < scores.length; v++) {
-      let bucket = (max - scores[v]) * scale
-      if (bucket > LAST_BUCKET) bucket = LAST_BUCKET
-      if ((bucket | 0) === border) members[count++] = v
-    }
-    return reach(members, count, rest, scores, weights)
-  }
+export function topPLast(region: Region, held: TokenWeights, topP: number): number {
+  const { kernels, weights, weightBits, masses, members } = region
+  const { total } = held
+  let rest = topP * total
+  // What weighs less has, all together, less than half of the mass to be cut. Most ids do.
+  const least = Math.fround(0.5 * (1 - topP) * total / weights.length)
+  float[0] = least
+  const last = bits[0] >> BUCKET_SHIFT
+  masses.fill(0, last)
+  kernels.addToBuckets(weights, weightBits, least, masses)
+  let border = BUCKETS - 1
+  while (border >= last && masses[border] < rest) rest -= masses[border--]
+  if (border < last) return -1
+  const from = border << BUCKET_SHIFT
+  const count = kernels.gatherBucket(weightBits, from, from + (1 << BUCKET_SHIFT), members)
+  return reach(members, count, rest, weights)
 }
 
+const float = new Float32Array(1)
+const bits = new Int32Array(float.buffer)
+
 /**
- * The first of the ids, in order of falling score and then of rising id, at which the cumulative
+ * The first of the ids, in order of falling weight and then of rising id, at which the cumulative
  * weight reaches `mass`; reorders the ids: quickselect by mass, then insertion sort of a short range.
  */
-function reach(
-  ids: Int32Array,
-  count: number,
-  mass: number,
-  scores: Float32Array,
-  weights: Float64Array,
-): number {
+function reach(ids: Int32Array, count: number, mass: number, weights: Float32Array): number {
   let from = 0
   let to = count
   let rest = mass
   while (to - from > 16) {
-    const split = partition(ids, from, to, scores)
+    const split = partition(ids, from, to, weights)
     let sum = 0
     for (let i = from; i < split; i++) sum += weights[ids[i]]
     if (sum >= rest) to = split
@@ -78,27 +48,27 @@ function reach(
       from = split
     }
   }
-  sortRange(ids, from, to, scores)
+  sortRange(ids, from, to, weights)
   let i = from
   while (i < to - 1 && weights[ids[i]] < rest) rest -= weights[ids[i++]]
   return ids[i]
 }
 
-function ranksBefore(a: number, b: number, scores: Float32Array): boolean {
-  return scores[a] > scores[b] || (scores[a] === scores[b] && a < b)
+function ranksBefore(a: number, b: number, weights: Float32Array): boolean {
+  return weights[a] > weights[b] || (weights[a] === weights[b] && a < b)
 }
 
 // Hoare's partition around the middle id: returns a split strictly between `from` and `to`, with
 // every id before it ranked before every id from it on.
-function partition(ids: Int32Array, from: number, to: number, scores: Float32Array): number {
+function partition(ids: Int32Array, from: number, to: number, weights: Float32Array): number {
   const pivot = ids[(from + to - 1) >> 1]
   let i = from - 1
   let j = to
   while (true) {
     do i++
-    while (ranksBefore(ids[i], pivot, scores))
+    while (ranksBefore(ids[i], pivot, weights))
     do j--
-    while (ranksBefore(pivot, ids[j], scores))
+    while (ranksBefore(pivot, ids[j], weights))
     if (i >= j) return j + 1
     const id = ids[i]
     ids[i] = ids[j]
@@ -106,11 +76,11 @@ function partition(ids: Int32Array, from: number, to: number, scores: Float32Arr
   }
 }
 
-function sortRange(ids: Int32Array, from: number, to: number, scores: Float32Array): void {
+function sortRange(ids: Int32Array, from: number, to: number, weights: Float32Array): void {
   for (let i = from + 1; i < to; i++) {
     const id = ids[i]
     let j = i
-    while (j > from && ranksBefore(id, ids[j - 1], scores)) ids[j] = ids[--j]
+    while (j > from && ranksBefore(id, ids[j - 1], weights)) ids[j] = ids[--j]
     ids[j] = id
   }
 }

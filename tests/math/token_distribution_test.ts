@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert"
 import { describe, it } from "node:test"
 import { argmax, randomStream, TokenDistribution, type Truncation } from "genarm/math"
-import { referenceLogSumExp, type ScoreCase, scoreCases, truncated } from "./_reference.ts"
+import { referenceLogSumExp, type ScoreCase, scoreCases, softmax, truncated } from "./_reference.ts"
 
 const TRUNCATIONS: Truncation[] = [
   { temperature: 1 },
@@ -15,7 +15,7 @@ const TRUNCATIONS: Truncation[] = [
   { temperature: 1, topP: 0.5 },
   { temperature: 1, topP: 0.9 },
   { temperature: 2, topP: 0.97 },
-  { temperature: 1, topP: 0.999999 },
+  { temperature: 1, topP: 0.999 },
   { temperature: 1000, topP: 0.61 },
   { temperature: 1, minP: 0.02 },
   { temperature: 1, minP: 1 },
@@ -42,14 +42,40 @@ function forEachCase(
 }
 
 describe("TokenDistribution", () => {
-  it("keeps the ids, and gives the probabilities, of a full sort in float64", () => {
+  it("keeps the ids of a full sort, and gives their probabilities", () => {
     forEachCase(20, (distribution, _, expected) => {
       assertEquals(distribution.count, expected.filter((p) => p > 0).length)
       for (let id = 0; id < expected.length; id++) {
         const found = distribution.logProbability(id)
         if (expected[id] === 0) assertEquals(found, -Infinity)
-        else assertAlmostEquals(found, Math.log(expected[id]), 2e-9)
+        else assertAlmostEquals(found, Math.log(expected[id]), 2e-7)
       }
+    })
+  })
+
+  it("weighs by the exponential of the score, as near as float32 comes", () => {
+    for (const { name, scores } of scoreCases(29)) {
+      for (const temperature of [0.1, 1, 3]) {
+        const exact = softmax(scores, temperature)
+        const distribution = new TokenDistribution(scores.length).set(scores, { temperature })
+        for (let id = 0; id < scores.length; id++) {
+          const found = Math.exp(distribution.logProbability(id))
+          // 2^-126 is the least normal float32.
+          const near = exact[id] * (5e-7 - 2e-7 * Math.log(exact[id] + 1e-40)) + 2 ** -125
+          assertAlmostEquals(found, exact[id], near, name)
+        }
+      }
+    }
+  })
+
+  it("writes the probabilities it draws with", () => {
+    forEachCase(28, (distribution, scores) => {
+      const out = new Float32Array(scores.length).fill(NaN)
+      distribution.probabilities(out)
+      for (let id = 0; id < out.length; id++) {
+        assertAlmostEquals(out[id], Math.exp(distribution.logProbability(id)), 2e-7 * out[id])
+      }
+      assertAlmostEquals(out.reduce((sum, p) => sum + p, 0), 1, 1e-6)
     })
   })
 
@@ -62,7 +88,7 @@ describe("TokenDistribution", () => {
         const uniform = stream.nextUniform()
         const id = distribution.draw(uniform)
         assert(expected[id] > 0)
-        assert(cumulative[id] <= uniform + 1e-8 && uniform - 1e-8 <= cumulative[id + 1])
+        assert(cumulative[id] <= uniform + 1e-6 && uniform - 1e-6 <= cumulative[id + 1])
       }
     })
   })
@@ -73,7 +99,7 @@ describe("TokenDistribution", () => {
       const last = distribution.draw(1 - 2 ** -53)
       assert(expected[first] > 0 && expected[last] > 0)
       assert(expected.slice(0, first).every((p) => p === 0))
-      assert(expected.slice(last + 1).every((p) => p < 1e-9))
+      assert(expected.slice(last + 1).every((p) => p < 1e-6))
     })
   })
 
@@ -83,7 +109,7 @@ describe("TokenDistribution", () => {
       for (const truncation of TRUNCATIONS) {
         const expected = referenceLogSumExp(scores, truncation.temperature)
         const found = distribution.set(scores, truncation).logNormalizer
-        assertAlmostEquals(found, expected, 1e-9 * (1 + Math.abs(expected)), name)
+        assertAlmostEquals(found, expected, 1e-6 + 1e-9 * Math.abs(expected), name)
       }
     }
   })
@@ -126,7 +152,7 @@ describe("TokenDistribution", () => {
       for (let id = 0; id < all.length; id++) {
         if (distribution.logProbability(id) > -Infinity) mass += all[id]
       }
-      assertAlmostEquals(mass, 1, 1e-12, name)
+      assertAlmostEquals(mass, 1, 1e-6, name)
     }
   })
 
@@ -143,8 +169,8 @@ describe("TokenDistribution", () => {
         }
       }
     }
-    // Computed once by this implementation on Deno; what it decides is tested above.
-    assertEquals(hash >>> 0, 2170942771)
+    // Computed once by this implementation; what it decides is tested above.
+    assertEquals(hash >>> 0, 1585696964)
   })
 })
 

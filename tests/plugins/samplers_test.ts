@@ -1,5 +1,7 @@
-import { assert, assertAlmostEquals, assertEquals } from "@std/assert"
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert"
 import { greedy, sampling, type SamplingOptions } from "genarm"
+import { randomStream } from "genarm/math"
+import type { SamplerState } from "genarm/plugin"
 import { describe, it } from "node:test"
 import { always, letters, open, watch } from "../decode/_pipelines.ts"
 
@@ -104,5 +106,61 @@ describe("greedy", () => {
     const flat = watch({ base: { next: always(...letters.map(() => 1)) } })
     await using pipeline = await open(flat, { sampler: greedy() })
     assertEquals((await pipeline.generate("b", { maxTokens: 3 })).ids, [0, 0, 0])
+  })
+})
+
+describe("the probabilities of a sampler", () => {
+  const scores = Float32Array.from({ length: 3000 }, (_, id) => 4 * Math.sin(id * id))
+  scores[7] = -Infinity
+  const options: SamplingOptions[] = [
+    {},
+    { temperature: 0.5 },
+    { topK: 40, topP: 0.9, minP: 0.01 },
+    { temperature: 2, temperatureConvention: "modelArithmetic" },
+  ]
+  const open = (given: SamplingOptions): SamplerState =>
+    sampling.definition.open(sampling(given).options, { vocabularySize: scores.length })
+
+  it("are those it draws with, and take no random number", () => {
+    for (const given of options) {
+      const probabilities = new Float32Array(scores.length).fill(NaN)
+      const [asked, drawn] = [open(given), open(given)]
+      asked.probabilities!({ scores, weightSum: 1.5 }, probabilities)
+      const random = randomStream(4)
+      for (let i = 0; i < 200; i++) {
+        const id = drawn.sample({ scores, weightSum: 1.5, random })
+        assert(probabilities[id] > 0)
+        assertEquals(asked.logProbability(id), drawn.logProbability(id))
+        assertAlmostEquals(Math.log(probabilities[id]), drawn.logProbability(id), 2e-7)
+      }
+      assertEquals(asked.logNormalizer, drawn.logNormalizer)
+      assertAlmostEquals(probabilities.reduce((a, b) => a + b, 0), 1, 1e-6)
+    }
+  })
+
+  it("are 1 for the choice of a greedy one", () => {
+    const sampler = greedy.definition.open({}, { vocabularySize: 4 })
+    const out = new Float32Array(4).fill(NaN)
+    sampler.probabilities!({ scores: Float32Array.of(1, 3, -Infinity, 3), weightSum: 1 }, out)
+    assertEquals([...out], [0, 1, 0, 0])
+    assertEquals([0, 1].map((id) => sampler.logProbability(id)), [-Infinity, 0])
+  })
+
+  it("are none where there is nothing to choose", () => {
+    const samplers = [greedy.definition.open({}, { vocabularySize: 2 }), open({})]
+    for (const sampler of samplers) {
+      const size = sampler === samplers[0] ? 2 : 3000
+      for (const score of [NaN, Infinity, -Infinity]) {
+        const broken = new Float32Array(size).fill(-1)
+        broken[1] = score
+        if (score === -Infinity) broken.fill(score)
+        const out = new Float32Array(size)
+        assertThrows(
+          () => sampler.probabilities!({ scores: broken, weightSum: 1 }, out),
+          RangeError,
+          "at least one above -Infinity",
+        )
+      }
+    }
   })
 })
