@@ -38,18 +38,21 @@ export async function* generate(
   signal?.addEventListener("abort", stop)
   cancellation.add(stop)
   try {
+    let last = root
     for await (const sequence of guarded(graph, root, checkCancelled)) {
-      checkYielded(graph, sequence, ids)
-      for (const event of sequence.settle()) {
+      if (sequence !== last) checkYielded(graph, root, sequence, ids)
+      last = sequence as GuidedText
+      for (const event of last.settle(ids.length)) {
         checkCancelled()
         ids.push(event.id)
         text += event.text
         if (trace !== "none") tokens.push(event)
         yield event
       }
-      if (sequence.ended === undefined) continue
-      return { text, ids, tokens, stopReason: sequence.ended, seed }
+      if (last.ended === undefined) continue
+      return { text, ids, tokens, stopReason: last.ended, seed }
     }
+    checkCancelled() // a strategy may have taken that for its own end
     throw new GenArmError(
       { _tag: "PluginFailed", plugin: nameOf(graph) },
       `the strategy "${nameOf(graph)}" returned after ${ids.length} tokens, and the text has not ` +
@@ -94,9 +97,10 @@ async function* guarded(
 /** What is told is final: a sequence must go on from what has been. */
 function checkYielded(
   graph: OpenGraph,
+  root: GuidedText,
   sequence: GuidedSequence,
   told: readonly number[],
-): asserts sequence is GuidedText {
+): void {
   const name = nameOf(graph)
   const refuse = (found: string) =>
     new GenArmError(
@@ -104,7 +108,8 @@ function checkYielded(
       `the strategy "${name}" yielded ${found}: expected the sequence it was given, or a fork of it`,
     )
   if (!(sequence instanceof GuidedText)) throw refuse("something else than a sequence")
-  const goesOn = sequence.settled === told.length && told.every((id, i) => sequence.ids[i] === id)
+  if (!sequence.isBeside(root)) throw refuse("a sequence of another request")
+  const goesOn = told.every((id, i) => sequence.ids[i] === id)
   if (!goesOn) throw refuse("a sequence that does not go on from the tokens it had yielded before")
 }
 

@@ -167,6 +167,11 @@ export class GuidedText implements GuidedSequence {
         `accepted the id ${id}, whose guided score is ${scores[id]}: expected one above -Infinity`,
       )
     }
+    if (!(logProbability <= 0)) {
+      throw this.#misused(
+        `accepted the id ${id} with the log-probability ${logProbability}: expected at most 0`,
+      )
+    }
     this.#append(id, logProbability)
   }
 
@@ -176,6 +181,10 @@ export class GuidedText implements GuidedSequence {
       throw this.#misused(
         `previewed ${ids.length} tokens, and ${this.room} may be written: expected one less at most`,
       )
+    }
+    const none = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < this.vocabularySize))
+    if (none !== undefined) {
+      throw this.#misused(`previewed ${none}: expected ids from 0 to ${this.vocabularySize - 1}`)
     }
     const { runs, needed } = this.#sequence
     const { only, except } = models
@@ -218,6 +227,11 @@ export class GuidedText implements GuidedSequence {
     this.#isEvaluated = false
   }
 
+  /** Whether both are sequences of one request. */
+  isBeside(other: GuidedText): boolean {
+    return this.#shared === other.#shared
+  }
+
   /** How many of its tokens have been told. */
   get settled(): number {
     return this.ids.length - this.#events.length
@@ -231,7 +245,7 @@ export class GuidedText implements GuidedSequence {
   }
 
   close(): void {
-    if (this.#shared.open.delete(this)) this.#sequence.close()
+    if (this.#shared.open.delete(this)) this.#sequence.close(this.ended !== undefined)
   }
 
   /** Closes all sequences of the request; then fails if a reward did. */

@@ -6,8 +6,9 @@
  * in one call. What the text then accepts costs nothing more; what it does not is taken back.
  */
 import { checkIds, type Engine, type EngineCache } from "../engine/engine.ts"
-import { GenArmError } from "../errors.ts"
-import type { OpenSource } from "./open_graph.ts"
+import { GenArmError, throwIfAborted } from "../errors.ts"
+import type { OpenGraph, OpenSource } from "./open_graph.ts"
+import type { PrefixCache } from "./prefix_cache.ts"
 import { encodePrompt } from "./prompt.ts"
 import type { Prompt } from "./types.ts"
 
@@ -16,7 +17,9 @@ export interface ModelRun {
   readonly engine: Engine
   /** Whether the model has a token; what it lacks is left out of what it reads. */
   readonly has: (id: number) => boolean
-  readonly cache: EngineCache
+  readonly adapter: string | undefined
+  /** None until the prompt has been run. */
+  cache: EngineCache | undefined
   /** What a step of its engine costs: see `OpenModel.stepCost`. */
   readonly stepCost: number | undefined
   /** The text as the model reads it, prompt included. */
@@ -30,9 +33,6 @@ export interface ModelRun {
   readonly rows: Float32Array[]
 }
 
-/** Tokens of a prompt that run at once; between such pieces a request can be aborted. */
-const prefillTokens = 512
-
 /** Unread tokens of a text up to which they run with tokens ahead in one call. */
 const joinedTokens = 8
 
@@ -40,10 +40,17 @@ const joinedTokens = 8
 export class ModelRuns {
   readonly #prompt: Prompt
   readonly #base: OpenSource
+  readonly #prefixes: PrefixCache
   readonly #runs: ModelRun[]
+  readonly #closing = new AbortController()
 
-  constructor(base: OpenSource, prompt: Prompt, runs: ModelRun[] = []) {
+  constructor(
+    { base, prefixes }: Pick<OpenGraph, "base" | "prefixes">,
+    prompt: Prompt,
+    runs: ModelRun[] = [],
+  ) {
     this.#base = base
+    this.#prefixes = prefixes
     this.#prompt = prompt
     this.#runs = runs
     if (runs.length === 0) this.open(base)
@@ -59,7 +66,7 @@ export class ModelRuns {
     const { engine, tokenizer } = model
     const ids = encodePrompt(tokenizer, form, this.#prompt)
     const known = this.#runs.find((run) =>
-      run.engine === engine && run.cache.adapter === model.adapter && isSame(run.ids, ids)
+      run.engine === engine && run.adapter === model.adapter && isSame(run.ids, ids)
     )
     if (known !== undefined) return known
     checkIds(ids, engine.vocabularySize, form.model)
@@ -69,7 +76,8 @@ export class ModelRuns {
       has: engine === this.#base.model.engine
         ? () => true
         : (id) => tokenizer.token(id) !== undefined,
-      cache: engine.openCache(model.adapter),
+      adapter: model.adapter,
+      cache: undefined,
       stepCost: model.stepCost,
       ids,
       ahead: [],
@@ -104,15 +112,10 @@ export class ModelRuns {
 
   /** Runs the given runs, all where none are named, up to the end of the text. */
   async forward(runs: readonly ModelRun[] = this.#runs): Promise<void> {
-    while (true) {
-      const behind = runs.filter((run) => run.rows.length === 0)
-      if (behind.length === 0) return
-      await forwardOnce(behind.map((run) => {
-        const pending = run.ids.slice(run.cache.length, run.cache.length + prefillTokens)
-        const isLast = run.cache.length + pending.length === run.ids.length
-        return { run, tokens: pending, rows: isLast ? 1 : 0 }
-      }))
-    }
+    const begun = await this.#prefill(runs)
+    const behind = begun.filter((run) => run.rows.length === 0)
+    if (behind.length === 0) return
+    await forwardOnce(behind.map((run) => ({ run, tokens: unreadOf(run), rows: 1, ahead: [] })))
   }
 
   /**
@@ -120,13 +123,14 @@ export class ModelRuns {
    * must be room for them.
    */
   async preview(tokens: readonly number[], runs: readonly ModelRun[] = this.#runs): Promise<void> {
-    await this.forward(runs.filter((run) => run.ids.length - run.cache.length > joinedTokens))
-    const pieces = runs.map((run): Piece => {
+    const begun = await this.#prefill(runs)
+    await this.forward(begun.filter((run) => unreadOf(run).length > joinedTokens))
+    const pieces = begun.map((run): Piece => {
       const wanted = tokens.filter(run.has)
       let same = 0
       while (same < run.ahead.length && run.ahead[same] === wanted[same]) same++
       if (same < wanted.length) takeBack(run, same)
-      const unread = run.rows.length === 0 ? run.ids.slice(run.cache.length) : []
+      const unread = unreadOf(run)
       const more = wanted.slice(run.ahead.length)
       return {
         run,
@@ -147,7 +151,7 @@ export class ModelRuns {
       run.ids.length -= count
       run.rows.length = 0
       // The distribution after the last token is not kept, so that the token has to run again.
-      run.cache.truncate(Math.min(run.cache.length, run.ids.length - 1))
+      run.cache?.truncate(Math.min(run.cache.length, run.ids.length - 1))
     }
   }
 
@@ -157,30 +161,68 @@ export class ModelRuns {
     try {
       for (const run of this.#runs) {
         const { ids, ahead, rows } = run
-        const cache = run.cache.fork()
+        const cache = run.cache?.fork()
         copies.push({ ...run, cache, ids: [...ids], ahead: [...ahead], rows: [...rows] })
       }
     } catch (error) {
-      for (const { cache } of copies) cache.close()
+      for (const { cache } of copies) cache?.close()
       throw error
     }
-    const runs = new ModelRuns(this.#base, this.#prompt, copies)
+    const parts = { base: this.#base, prefixes: this.#prefixes }
+    const runs = new ModelRuns(parts, this.#prompt, copies)
     return { runs, copyOf: (run) => copies[this.#runs.indexOf(run)] }
   }
 
-  /** Frees the caches. Idempotent. */
-  close(): void {
-    for (const { cache } of this.#runs) cache.close()
+  /**
+   * Frees the caches. Idempotent.
+   *
+   * @param keep Whether later texts may go on from this one.
+   */
+  close(keep: boolean): void {
+    this.#closing.abort()
+    for (const run of this.#runs) {
+      const { engine, cache, ids } = run
+      run.cache = undefined
+      if (cache === undefined) continue
+      if (keep) this.#prefixes.release(engine, cache, [...ids, ...run.ahead])
+      else cache.close()
+    }
   }
+
+  /** Runs the prompts that have not been run, or finds them. */
+  async #prefill(runs: readonly ModelRun[]): Promise<readonly BegunRun[]> {
+    const { signal } = this.#closing
+    // The base's engine blocks this thread while it runs: others must have been asked before.
+    await Promise.all(
+      runs.toReversed().map(async (run) => {
+        if (run.cache !== undefined) return
+        const { engine, adapter, ids } = run
+        const { cache, logProbs } = await this.#prefixes.prefill(engine, adapter, ids, signal)
+        if (signal.aborted) return cache.close()
+        run.cache = cache
+        run.rows.push(logProbs)
+      }),
+    )
+    throwIfAborted(signal)
+    return runs as readonly BegunRun[]
+  }
+}
+
+/** A run whose prompt has been run. */
+type BegunRun = ModelRun & { readonly cache: EngineCache }
+
+/** Tokens of the text that the model has not read. */
+function unreadOf({ ids, cache, rows }: BegunRun): readonly number[] {
+  return rows.length === 0 ? ids.slice(cache.length) : []
 }
 
 /** Tokens that one run is to read, and the distributions that are wanted at their end. */
 interface Piece {
-  readonly run: ModelRun
+  readonly run: BegunRun
   readonly tokens: readonly number[]
   readonly rows: number
   /** Those of the tokens that are ahead of the text. */
-  readonly ahead?: readonly number[]
+  readonly ahead: readonly number[]
 }
 
 /** Runs pieces in one batch for each engine. */
@@ -194,7 +236,7 @@ async function forwardOnce(pieces: readonly Piece[]): Promise<void> {
       tokens,
       want: rows > 1 ? "all" as const : "last" as const,
     })))
-    pieces.forEach(({ run, rows, ahead = [] }, i) => {
+    pieces.forEach(({ run, rows, ahead }, i) => {
       const size = engine.vocabularySize
       for (let end = results[i].length - (rows - 1) * size; end <= results[i].length; end += size) {
         run.rows.push(results[i].subarray(end - size, end))
@@ -206,7 +248,7 @@ async function forwardOnce(pieces: readonly Piece[]): Promise<void> {
 
 /** Forgets what a run has read ahead of the text, but for its first `kept` tokens. */
 function takeBack(run: ModelRun, kept: number): void {
-  if (run.ahead.length <= kept) return
+  if (run.cache === undefined || run.ahead.length <= kept) return
   run.cache.truncate(run.cache.length - run.ahead.length + kept)
   run.ahead.length = kept
   run.rows.length = kept + 1

@@ -10,6 +10,7 @@ import type { SamplerDefinition } from "../plugin/sampler.ts"
 import type { StrategyDefinition } from "../plugin/strategy.ts"
 import { type Companion, type OpenModel, Runtime } from "../runtime/runtime.ts"
 import { guard } from "./guard.ts"
+import { PrefixCache } from "./prefix_cache.ts"
 import type { PromptForm } from "./prompt.ts"
 import { type SharedVocabulary, shareVocabulary, unnamedIds } from "./vocabulary.ts"
 
@@ -45,6 +46,8 @@ export interface OpenGraph {
   readonly sampler: SamplerDefinition
   /** Plain decoding where absent. */
   readonly strategy: OpenStrategy | undefined
+  /** Beginnings that its texts share. */
+  readonly prefixes: PrefixCache
   /** Ids that must never be chosen. */
   readonly unnamed: readonly number[]
 }
@@ -114,7 +117,11 @@ export const openGraph: (
       }
     )
     const unnamed = unnamedIds(base.model)
-    return { graph, plugins, base, terms: openTerms, sampler, strategy, unnamed }
+    const prefixes = yield* Effect.acquireRelease(
+      Effect.sync(() => new PrefixCache()),
+      (prefixes) => Effect.sync(() => prefixes.close()),
+    )
+    return { graph, plugins, base, terms: openTerms, sampler, strategy, prefixes, unnamed }
   },
 )
 

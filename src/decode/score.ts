@@ -41,6 +41,8 @@ export async function score(
       for (const id of chunk) tokens.push(scoreToken(sequence, id, ids.length))
     }
     return total(graph, ids, tokens)
+  } catch (error) {
+    throw cancellation.error ?? error
   } finally {
     cancellation.delete(stop)
     sequence.close()

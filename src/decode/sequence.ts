@@ -8,6 +8,7 @@ import { GenArmError } from "../errors.ts"
 import type { Weight } from "../graph/graph.ts"
 import { logSumExp } from "../math/log_sum_exp.ts"
 import { mixInto } from "../math/mix.ts"
+import { TokenWorkspace } from "../math/token_workspace.ts"
 import type { RewardState } from "../plugin/reward.ts"
 import { guard } from "./guard.ts"
 import { type ModelRun, ModelRuns } from "./model_runs.ts"
@@ -43,6 +44,9 @@ export class Sequence {
   /** The runs that scores are made of. */
   readonly needed: readonly ModelRun[]
   readonly #graph: OpenGraph
+  readonly #workspace: TokenWorkspace
+  /** The scores of each term. */
+  readonly #rows: readonly Float32Array[]
   readonly #given: Readonly<Record<string, Weight>>
   #position = 0
   #isClosed = false
@@ -52,16 +56,18 @@ export class Sequence {
     given: Readonly<Record<string, Weight>>,
     promptIds: readonly number[],
     runs: ModelRuns,
-    terms: readonly Term[],
+    { terms, workspace }: OpenTerms,
   ) {
     this.#graph = graph
+    this.#workspace = workspace
+    this.#rows = terms.map(({ scores }) => scores)
     this.#given = given
     this.promptIds = promptIds
     this.runs = runs
     this.terms = terms
     this.needed = [...new Set([runs.base, ...terms.flatMap((term) => Object.values(term.runs))])]
     this.weights = new Float64Array(terms.length)
-    this.scores = new Float32Array(graph.base.model.engine.vocabularySize)
+    this.scores = workspace.scores
   }
 
   /** Encodes the prompt for every model and opens the rewards; nothing is computed yet. */
@@ -70,13 +76,13 @@ export class Sequence {
     prompt: Prompt,
     weights: Readonly<Record<string, Weight>> = {},
   ): Sequence {
-    const runs = new ModelRuns(graph.base, prompt)
+    const runs = new ModelRuns(graph, prompt)
     const promptIds = [...runs.base.ids]
     const terms = openTerms(graph, weights, {
       promptIds,
       runsOf: ({ sources }) => mapValues(sources, (source) => runs.open(source)),
       stateOf: () => undefined,
-      onFailure: () => runs.close(),
+      onFailure: () => runs.close(false),
     })
     return new Sequence(graph, weights, promptIds, runs, terms)
   }
@@ -88,7 +94,7 @@ export class Sequence {
       promptIds: this.promptIds,
       runsOf: (_, i) => mapValues(this.terms[i].runs, copyOf),
       stateOf: (i) => forkState(this.terms[i]),
-      onFailure: () => runs.close(),
+      onFailure: () => runs.close(false),
     })
     const sequence = new Sequence(this.#graph, this.#given, this.promptIds, runs, terms)
     sequence.#position = this.#position
@@ -120,7 +126,8 @@ export class Sequence {
       guard(term.plugin, () => term.state.score(term.rows, term.scores), term.name)
       for (const id of term.missing) term.scores[id] = -Infinity
     }
-    mixInto(base, terms.map((term) => term.scores), weights, scores)
+    for (const weight of weights) if (!Number.isFinite(Math.fround(weight))) throw this.#overflow()
+    mixInto(base, this.#rows, weights, scores)
     for (const id of this.#graph.unnamed) scores[id] = -Infinity
   }
 
@@ -152,13 +159,19 @@ export class Sequence {
           "rule a token out",
       )
     }
+    if (scores.some(isNoScore)) return this.#overflow()
     return new GenArmError(
       { _tag: "NonFiniteScores", term: "base" },
-      scores.some(isNoScore)
-        ? `the weighted sum overflows float32 with the weights ${
-          weights.join(", ")
-        }: make them smaller`
-        : "no token is left to choose: the rewards in force rule out every token",
+      "no token is left to choose: the rewards in force rule out every token",
+    )
+  }
+
+  #overflow(): GenArmError {
+    return new GenArmError(
+      { _tag: "NonFiniteScores", term: "base" },
+      `the weighted sum overflows float32 with the weights ${
+        this.weights.join(", ")
+      }: make them smaller`,
     )
   }
 
@@ -215,11 +228,16 @@ export class Sequence {
     }
   }
 
-  /** Frees the caches. Idempotent. */
-  close(): void {
+  /**
+   * Frees the caches. Idempotent.
+   *
+   * @param keep Whether later texts may go on from this one.
+   */
+  close(keep = false): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.runs.close()
+    this.runs.close(keep)
+    this.#workspace.release()
     closeRewards(this.terms)
   }
 }
@@ -233,13 +251,20 @@ interface TermParts {
   readonly onFailure: () => void
 }
 
+/** Terms, and where their scores lie. */
+interface OpenTerms {
+  readonly terms: readonly Term[]
+  readonly workspace: TokenWorkspace
+}
+
 function openTerms(
   graph: OpenGraph,
   weights: Readonly<Record<string, Weight>>,
   { promptIds, runsOf, stateOf, onFailure }: TermParts,
-): Term[] {
-  const { tokenizer } = graph.base.model
+): OpenTerms {
+  const { tokenizer, engine } = graph.base.model
   const opened: Term[] = []
+  const workspace = TokenWorkspace.acquire(engine.vocabularySize, graph.terms.length)
   try {
     graph.terms.forEach((term, i) => {
       const { name, definition, shared } = term
@@ -262,12 +287,13 @@ function openTerms(
         weight,
         runs,
         rows: {},
-        scores: new Float32Array(shared.size),
+        scores: workspace.rows[i].subarray(0, shared.size),
         missing: shared.missing,
       })
     })
-    return opened
+    return { terms: opened, workspace }
   } catch (error) {
+    workspace.release()
     onFailure()
     closeRewards(opened)
     throw error

@@ -1,6 +1,7 @@
 /**
  * The engine of graphs that return only new keys and values (`llama/inference_graph.ts`): caches
- * live in one slab, rows of a batch are neighbouring slots of it, and a step copies no context.
+ * that step live in one slab, rows of a batch are neighbouring slots of it, and a step copies no
+ * context.
  */
 import { type InferenceSession, Tensor } from "onnxruntime-node"
 import { GenArmError, messageOf } from "../errors.ts"
@@ -16,35 +17,37 @@ import {
   nonFinite,
   type Row,
 } from "./engine.ts"
-import { KeyValueSlab, type SlabEntry } from "./key_value_slab.ts"
+import { KeyValueSlab } from "./key_value_slab.ts"
+import { KeyValueText } from "./key_value_text.ts"
 import { OwnedCache } from "./owned_cache.ts"
 
 type DeltaRow = OwnedRow<DeltaCache>
 
 class DeltaCache extends OwnedCache {
   readonly engine: DeltaEngine
-  readonly entry: SlabEntry
+  readonly text: KeyValueText
 
-  constructor(engine: DeltaEngine, entry: SlabEntry, adapter: string | undefined) {
+  constructor(engine: DeltaEngine, text: KeyValueText, adapter: string | undefined) {
     super(adapter)
     this.engine = engine
-    this.entry = entry
+    this.text = text
   }
 
   get length(): number {
-    return this.entry.length
+    return this.text.length
   }
 
-  protected copy(): EngineCache {
-    return this.engine.forkCache(this)
+  protected copy(adapter: string | undefined): EngineCache {
+    return this.engine.openWith(this.text.fork(), adapter)
   }
 
   protected cut(length: number): void {
-    this.entry.length = length
+    this.text.truncate(length)
   }
 
   protected free(): void {
-    this.engine.removeCache(this.entry)
+    this.text.close()
+    this.engine.forgetBuffers()
   }
 }
 
@@ -54,24 +57,32 @@ export class DeltaEngine implements Engine {
   readonly vocabularySize: number
   readonly contextLength: number
   readonly adapters: readonly string[]
+  readonly bytesPerToken: number
   readonly slab: KeyValueSlab
+  readonly snapshots = { bytes: 0 }
   readonly #session: InferenceSession
   readonly #config: LlamaConfig
   readonly #batcher: Batcher<DeltaRow>
+  readonly #sharing: ReadonlySet<string>
   readonly #feeds: Record<string, Tensor> = {}
   #fed = { generation: -1, first: -1, rows: -1, ropeLength: 0 }
   #isRunning = false
   #closing: Promise<void> | undefined
 
-  /** @param adapters Names of the adapters in the graph, in its order. */
+  /**
+   * @param adapters Names of the adapters in the graph, in its order.
+   * @param sharing Names of those that leave all keys and values as they are (`keepsCaches`).
+   */
   constructor(
     name: string,
     session: InferenceSession,
     config: LlamaConfig,
     adapters: readonly string[] = [],
+    sharing: readonly string[] = [],
   ) {
     this.name = name
     this.adapters = adapters
+    this.#sharing = new Set(sharing)
     this.vocabularySize = config.vocabularySize
     this.contextLength = config.contextLength
     this.#session = session
@@ -81,30 +92,41 @@ export class DeltaEngine implements Engine {
       heads: config.keyValueHeads,
       headSize: config.headSize,
     })
-    this.#batcher = new Batcher(
-      (rows) => this.#run(rows),
-      (rows) => this.slab.open > rows,
-    )
+    this.bytesPerToken = 2 * config.layers * config.keyValueHeads * config.headSize *
+      Float32Array.BYTES_PER_ELEMENT
+    this.#batcher = new Batcher((rows) => this.#run(rows))
+  }
+
+  /** Bytes that all caches take: those that step, with room for more tokens, and those that wait. */
+  get cacheBytes(): number {
+    return this.slab.bytes + this.snapshots.bytes
+  }
+
+  sharesCaches(adapter: string): boolean {
+    return this.#sharing.has(adapter)
   }
 
   openCache(adapter?: string): EngineCache {
-    if (this.#closing) throw closed(this.name)
     checkAdapter(this, adapter)
-    return new DeltaCache(this, this.slab.add(), adapter)
+    return this.openWith(new KeyValueText(this), adapter)
   }
 
-  /** A second cache with the tokens of another. */
-  forkCache({ entry, adapter }: DeltaCache): EngineCache {
-    if (this.#closing) throw closed(this.name)
-    const cache = new DeltaCache(this, this.slab.add(), adapter)
-    this.slab.copy(entry, cache.entry)
-    return cache
+  /** Opens a cache that holds a text. */
+  openWith(text: KeyValueText, adapter: string | undefined): EngineCache {
+    if (this.#closing) {
+      text.close()
+      throw closed(this.name)
+    }
+    return new DeltaCache(this, text, adapter)
   }
 
-  /** Frees the slot of a cache, and with the last one all memory. */
-  removeCache(entry: SlabEntry): void {
-    this.slab.remove(entry)
-    if (!this.#isRunning) this.#forgetBuffers()
+  /** Lets go of the slab's buffers once it has none; not while a run may still read the feeds. */
+  forgetBuffers(): void {
+    if (this.#isRunning || this.slab.open > 0) return
+    for (const name of Object.keys(this.#feeds)) {
+      if (name.startsWith("past_")) delete this.#feeds[name]
+    }
+    this.#fed = { ...this.#fed, generation: -1 }
   }
 
   // deno-lint-ignore require-await -- async, so that refusals reject instead of throwing
@@ -120,16 +142,19 @@ export class DeltaEngine implements Engine {
 
   async #run(rows: readonly DeltaRow[]): Promise<RowResult[]> {
     const { slab } = this
-    const entries = rows.map(({ cache }) => cache.entry)
+    const empty = rows.every(({ cache }) => cache.length === 0)
     const steps = rows.reduce((most, { tokens }) => Math.max(most, tokens.length), 0)
     let first: number
     let outputs: InferenceSession.OnnxValueMapType
     this.#isRunning = true
     try {
-      slab.reserve(rows.reduce((most, r) => Math.max(most, r.cache.length + r.tokens.length), 0))
-      first = slab.gather(entries)
+      first = KeyValueText.enter(
+        this,
+        rows.map(({ cache }) => cache.text),
+        rows.reduce((most, { cache, tokens }) => Math.max(most, cache.length + tokens.length), 0),
+      )
       this.#feedRows(rows, first, steps)
-      this.#feedCaches(first, rows.length, entries.every(({ length }) => length === 0))
+      this.#feedCaches(first, rows.length, empty)
       outputs = await this.#session.run(this.#feeds)
     } catch (error) {
       throw new GenArmError(
@@ -139,7 +164,7 @@ export class DeltaEngine implements Engine {
       )
     } finally {
       this.#isRunning = false
-      this.#forgetBuffers()
+      this.forgetBuffers()
     }
     const logProbs = outputs.log_probs.data as Float32Array
     const counts = new Int32Array(rows.length)
@@ -152,7 +177,7 @@ export class DeltaEngine implements Engine {
       for (let at = 0; at < size; at += this.vocabularySize) {
         if (Number.isNaN(result[at])) return nonFinite(this.name, row.cache.adapter)
       }
-      if (!row.cache.isClosed) counts[row.cache.entry.slot - first] = row.tokens.length
+      if (!row.cache.isClosed) counts[row.cache.text.slot - first] = row.tokens.length
       return result
     })
     slab.append(outputs.delta.data as Float32Array, first, steps, counts)
@@ -165,7 +190,7 @@ export class DeltaEngine implements Engine {
     const adapters = new BigInt64Array(rows.length)
     const wanted: number[] = []
     for (const { cache, tokens, want } of rows) {
-      const row = cache.entry.slot - first
+      const row = cache.text.slot - first
       lengths[row] = BigInt(cache.length)
       if (cache.adapter !== undefined) {
         adapters[row] = BigInt(1 + this.adapters.indexOf(cache.adapter))
@@ -180,15 +205,6 @@ export class DeltaEngine implements Engine {
       this.#feeds.adapters = new Tensor("int64", adapters, [rows.length])
     }
     this.#feeds.wanted = new Tensor("int64", BigInt64Array.from(wanted, BigInt), [wanted.length])
-  }
-
-  /** Lets go of the slab's buffers once it has none; not while a run may still read the feeds. */
-  #forgetBuffers(): void {
-    if (this.slab.open > 0) return
-    for (const name of Object.keys(this.#feeds)) {
-      if (name.startsWith("past_")) delete this.#feeds[name]
-    }
-    this.#fed = { ...this.#fed, generation: -1 }
   }
 
   #feedCaches(first: number, rows: number, empty: boolean): void {

@@ -11,12 +11,21 @@ export interface EngineCache {
   readonly length: number
   /** The low-rank adapter that its tokens were and will be run with; none where absent. */
   readonly adapter?: string | undefined
-  /** A second cache with the same tokens; the two go on separately. */
-  fork(): EngineCache
+  /**
+   * A second cache with the same tokens; the two go on separately. Until it runs it costs little: a
+   * reference, or its tokens where what it was taken of goes on without it.
+   */
+  fork(as?: ForkOptions): EngineCache
   /** Forgets all tokens from position `length` on. */
   truncate(length: number): void
   /** Frees the memory; further use is an error. Idempotent. */
   close(): void
+}
+
+/** What a fork is for. */
+export interface ForkOptions {
+  /** The adapter it goes on with, where `Engine.sharesCaches` allows another than the cache's. */
+  readonly adapter?: string | undefined
 }
 
 /** New tokens for one cache. */
@@ -39,6 +48,13 @@ export interface Engine {
   readonly contextLength: number
   /** The adapters that caches can be opened for; none where absent. */
   readonly adapters?: readonly string[]
+  /** What a token in a cache that waits takes; absent where caches are not worth keeping. */
+  readonly bytesPerToken?: number
+  /**
+   * Whether an adapter leaves all keys and values as they are without it, so that a cache may be
+   * forked from one to the other; never where absent.
+   */
+  sharesCaches?(adapter: string): boolean
   /**
    * Opens an empty cache for the model itself, or for one of its `adapters`. What a cache holds
    * depends on the adapter, so it keeps to that one, and so do its forks; rows of one call may have

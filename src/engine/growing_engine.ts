@@ -127,10 +127,7 @@ export class GrowingEngine implements Engine {
     const context = config.max_position_embeddings ?? config.n_positions
     if (typeof context !== "number") refuse("config.json must give max_position_embeddings")
     this.contextLength = context as number
-    this.#batcher = new Batcher(
-      (rows) => this.#runInTurn(rows),
-      () => false,
-    )
+    this.#batcher = new Batcher((rows) => this.#runInTurn(rows), false)
   }
 
   openCache(adapter?: string): EngineCache {

@@ -1,7 +1,8 @@
 /**
- * Keys and values of many caches side by side, one slot a cache, so that caches in neighbouring
- * slots are a batch without any copy: for each layer two arrays `[slots, heads, capacity, headSize]`.
- * Slots move when rows that step together are not neighbours.
+ * Keys and values of the caches that step, side by side, one slot a cache, so that caches in
+ * neighbouring slots are a batch without any copy: for each layer two arrays
+ * `[slots, heads, capacity, headSize]`. As few slots as possible move when rows that step together
+ * are not neighbours.
  */
 
 /** What the arrays are made of. */
@@ -22,7 +23,10 @@ export interface SlabEntry {
 /** Room for tokens grows in steps of this, and by a quarter at least. */
 const capacityStep = 64
 
-/** The storage of all caches of one engine. */
+/** Memory is given back when so many times what is needed is held. */
+const slack = 3
+
+/** The storage of all caches of one engine that have a slot. */
 export class KeyValueSlab {
   readonly shape: SlabShape
   /** For each layer keys then values: `[slots, heads, capacity, headSize]`. */
@@ -31,16 +35,13 @@ export class KeyValueSlab {
   capacity = 0
   /** Counts replacements of `buffers`. */
   generation = 0
+  /** Slots in use. */
+  open = 0
   #slots = 0
   readonly #entries: (SlabEntry | undefined)[] = []
 
   constructor(shape: SlabShape) {
     this.shape = shape
-  }
-
-  /** Caches open. */
-  get open(): number {
-    return this.#entries.reduce((count, entry) => count + (entry ? 1 : 0), 0)
   }
 
   /** Bytes allocated. */
@@ -53,46 +54,104 @@ export class KeyValueSlab {
     const free = this.#entries.indexOf(undefined)
     const entry = { slot: free === -1 ? this.#entries.length : free, length: 0 }
     this.#entries[entry.slot] = entry
+    this.open++
     return entry
   }
 
   /** Frees a slot; with the last one the memory goes, so that a long text leaves no long buffers. */
   remove(entry: SlabEntry): void {
     this.#entries[entry.slot] = undefined
-    while (this.#entries.length > 0 && this.#entries.at(-1) === undefined) this.#entries.pop()
-    if (this.#entries.length === 0) this.#replace(0, 0)
+    this.open--
+    this.#trim()
+    if (this.open === 0) this.#replace(0, 0)
   }
 
-  /** Makes room for `length` tokens in every open slot. */
+  /**
+   * Makes room for `length` tokens in every open slot. What a long text or many texts have left
+   * behind is given back here: attention costs time for room too, not for tokens only.
+   */
   reserve(length: number): void {
-    const slots = Math.max(this.#slots, this.#entries.length)
-    if (slots === this.#slots && length <= this.capacity) return
-    const grown = Math.max(length, this.capacity === 0 ? 0 : Math.ceil(this.capacity * 1.25))
-    const capacity = length <= this.capacity
-      ? this.capacity
-      : Math.ceil(grown / capacityStep) * capacityStep
-    this.#replace(slots, capacity)
+    const slots = this.#entries.length
+    const most = this.#entries.reduce((most, entry) => Math.max(most, entry?.length ?? 0), length)
+    const roomFor = (tokens: number) => Math.ceil(Math.max(1, tokens) / capacityStep) * capacityStep
+    const grown = roomFor(Math.max(most, Math.ceil(this.capacity * 1.25)))
+    let { capacity } = this
+    if (most > capacity) capacity = capacity === 0 ? roomFor(most) : grown
+    else if (capacity > slack * roomFor(most)) capacity = roomFor(most * 1.25)
+    let held = this.#slots
+    if (slots > held) held = Math.max(slots, Math.ceil(held * 1.5))
+    else if (held > slack * slots) held = slots
+    if (held !== this.#slots || capacity !== this.capacity) this.#replace(held, capacity)
   }
 
-  /** Copies the tokens of one entry to another. */
-  copy(from: SlabEntry, to: SlabEntry): void {
-    to.length = from.length
-    this.reserve(from.length)
+  /** Copies the first `length` tokens of one entry to another, where there is room. */
+  copy(from: SlabEntry, to: SlabEntry, length: number): void {
+    to.length = length
     this.#eachHead(
       from.slot,
       to.slot,
       (buffer, source, target) =>
-        buffer.copyWithin(target, source, source + from.length * this.shape.headSize),
+        buffer.copyWithin(target, source, source + length * this.shape.headSize),
     )
   }
 
-  /** Brings the entries into neighbouring slots, and gives the first of these. */
+  /** A copy of the tokens from `start` to `end`: `[2 * layers, heads, end - start, headSize]`. */
+  read({ slot }: SlabEntry, start: number, end: number): Float32Array<ArrayBuffer> {
+    const { layers, heads, headSize } = this.shape
+    const size = (end - start) * headSize
+    const out = new Float32Array(2 * layers * heads * size)
+    let target = 0
+    this.#eachHead(slot, slot, (buffer, source) => {
+      const begin = source + start * headSize
+      out.set(buffer.subarray(begin, begin + size), target)
+      target += size
+    })
+    return out
+  }
+
+  /** Writes the first tokens of what `read` gave at `start`, up to `end`, where there is room. */
+  write(entry: SlabEntry, start: number, end: number, tokens: Float32Array): void {
+    const { layers, heads, headSize } = this.shape
+    const stride = tokens.length / (2 * layers * heads)
+    const size = (end - start) * headSize
+    let source = 0
+    this.#eachHead(entry.slot, entry.slot, (buffer, target) => {
+      buffer.set(tokens.subarray(source, source + size), target + start * headSize)
+      source += stride
+    })
+    entry.length = end
+  }
+
+  /**
+   * Brings the entries into neighbouring slots, and gives the first of these. The stretch that holds
+   * most of their tokens already is taken; those outside change places with what is in their way.
+   */
   gather(entries: readonly SlabEntry[]): number {
-    const first = entries.reduce((low, { slot }) => Math.min(low, slot), Infinity)
     const last = entries.reduce((high, { slot }) => Math.max(high, slot), -1)
-    if (last - first + 1 === entries.length) return first
-    entries.forEach((entry, slot) => this.#swap(entry, slot))
-    return 0
+    const lowest = entries.reduce((low, { slot }) => Math.min(low, slot), Infinity)
+    if (last - lowest + 1 === entries.length) return lowest
+    const members = new Set<SlabEntry | undefined>(entries)
+    let first = 0
+    let cheapest = Infinity
+    for (let start = 0; start + entries.length <= last + 1; start++) {
+      let cost = 0
+      for (let slot = start; slot < start + entries.length; slot++) {
+        const held = this.#entries[slot]
+        if (members.has(held)) cost -= held!.length + 1
+        else cost += held?.length ?? 0
+      }
+      if (cost >= cheapest) continue
+      cheapest = cost
+      first = start
+    }
+    let hole = first
+    for (const entry of entries) {
+      if (entry.slot >= first && entry.slot < first + entries.length) continue
+      while (members.has(this.#entries[hole])) hole++
+      this.#swap(entry, hole)
+    }
+    this.#trim()
+    return first
   }
 
   /**
@@ -122,16 +181,24 @@ export class KeyValueSlab {
     }
   }
 
+  /** Forgets free slots at the end. */
+  #trim(): void {
+    while (this.#entries.length > 0 && this.#entries.at(-1) === undefined) this.#entries.pop()
+  }
+
   #swap(entry: SlabEntry, slot: number): void {
-    if (entry.slot === slot) return
     const other = this.#entries[slot]
-    const size = Math.max(entry.length, other?.length ?? 0) * this.shape.headSize
-    const held = new Float32Array(size)
-    this.#eachHead(entry.slot, slot, (buffer, source, target) => {
-      held.set(buffer.subarray(target, target + size))
-      buffer.copyWithin(target, source, source + size)
-      buffer.set(held, source)
-    })
+    const { headSize } = this.shape
+    const size = entry.length * headSize
+    const otherSize = (other?.length ?? 0) * headSize
+    const held = new Float32Array(otherSize)
+    if (size + otherSize > 0) {
+      this.#eachHead(entry.slot, slot, (buffer, source, target) => {
+        if (otherSize > 0) held.set(buffer.subarray(target, target + otherSize))
+        buffer.copyWithin(target, source, source + size)
+        if (otherSize > 0) buffer.set(held, source)
+      })
+    }
     this.#entries[entry.slot] = other
     this.#entries[slot] = entry
     if (other !== undefined) other.slot = entry.slot

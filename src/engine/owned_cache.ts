@@ -3,7 +3,7 @@
  * while a call runs them. Engines say how a cache is copied, cut and freed.
  */
 import { GenArmError } from "../errors.ts"
-import { closed, type Engine, type EngineCache } from "./engine.ts"
+import { closed, type Engine, type EngineCache, type ForkOptions } from "./engine.ts"
 
 /** A cache that knows its engine. */
 export abstract class OwnedCache implements EngineCache {
@@ -19,9 +19,19 @@ export abstract class OwnedCache implements EngineCache {
     this.adapter = adapter
   }
 
-  fork(): EngineCache {
+  fork(as: ForkOptions = this): EngineCache {
     this.#checkIdle()
-    return this.copy()
+    const { adapter } = as
+    if (adapter !== this.adapter && !(this.#isShared(this.adapter) && this.#isShared(adapter))) {
+      throw new GenArmError(
+        { _tag: "InvalidOption", path: ["adapter"] },
+        `${this.engine.name} keeps other keys and values with ${
+          adapter ?? "no adapter"
+        } than with ` +
+          `${this.adapter ?? "none"}: fork the cache for its own, or open another`,
+      )
+    }
+    return this.copy(adapter)
   }
 
   truncate(length: number): void {
@@ -41,10 +51,15 @@ export abstract class OwnedCache implements EngineCache {
     this.free()
   }
 
-  protected abstract copy(): EngineCache
+  /** A cache for `adapter`, with which the tokens are the same. */
+  protected abstract copy(adapter: string | undefined): EngineCache
   /** Forgets tokens; `length` is below the cache's. */
   protected abstract cut(length: number): void
   protected abstract free(): void
+
+  #isShared(adapter: string | undefined): boolean {
+    return adapter === undefined || this.engine.sharesCaches?.(adapter) === true
+  }
 
   #checkIdle(): void {
     if (this.isClosed) throw closed("this cache")

@@ -28,8 +28,8 @@ class WorkerCache extends OwnedCache {
     engine.openCaches++
   }
 
-  protected copy(): EngineCache {
-    return this.engine.forkCache(this)
+  protected copy(adapter: string | undefined): EngineCache {
+    return this.engine.forkCache(this, adapter)
   }
 
   protected cut(length: number): void {
@@ -135,8 +135,10 @@ class WorkerEngine implements Engine {
   readonly vocabularySize: number
   readonly contextLength: number
   readonly adapters: readonly string[]
+  readonly bytesPerToken?: number
   openCaches = 0
   readonly #link: WorkerLink
+  readonly #sharing: readonly string[]
   readonly #batcher: Batcher<WorkerRow>
   #output = new SharedArrayBuffer(0)
   #caches = 0
@@ -147,8 +149,10 @@ class WorkerEngine implements Engine {
     this.vocabularySize = sizes.vocabularySize
     this.contextLength = sizes.contextLength
     this.adapters = sizes.adapters
+    if (sizes.bytesPerToken !== undefined) this.bytesPerToken = sizes.bytesPerToken
+    this.#sharing = sizes.sharing
     this.#link = link
-    this.#batcher = new Batcher((rows) => this.#run(rows), (rows) => this.openCaches > rows)
+    this.#batcher = new Batcher((rows) => this.#run(rows))
   }
 
   send(request: Request<unknown>): void {
@@ -163,11 +167,15 @@ class WorkerEngine implements Engine {
     return cache
   }
 
-  forkCache(from: WorkerCache): EngineCache {
+  forkCache({ number, length }: WorkerCache, adapter: string | undefined): EngineCache {
     if (this.#closing) throw closed(this.name)
-    const cache = new WorkerCache(this, this.#caches++, from)
-    this.send({ kind: "fork", cache: cache.number, from: from.number })
+    const cache = new WorkerCache(this, this.#caches++, { length, adapter })
+    this.send({ kind: "fork", cache: cache.number, from: number, adapter })
     return cache
+  }
+
+  sharesCaches(adapter: string): boolean {
+    return this.#sharing.includes(adapter)
   }
 
   // deno-lint-ignore require-await -- async, so that refusals reject instead of throwing

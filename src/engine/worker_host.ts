@@ -2,7 +2,13 @@
 import process from "node:process"
 import type { MessagePort } from "node:worker_threads"
 import { closed, type Engine, type EngineCache } from "./engine.ts"
-import { packError, type RemoteRow, type Reply, type Request } from "./worker_protocol.ts"
+import {
+  type EngineSizes,
+  packError,
+  type RemoteRow,
+  type Reply,
+  type Request,
+} from "./worker_protocol.ts"
 
 /** Serves `open(spec)` on a port; ends the worker after `close`. */
 export function serveEngine<Spec>(
@@ -21,8 +27,7 @@ export function serveEngine<Spec>(
             request.spec,
             (loaded, total) => reply({ kind: "progress", loaded, total }),
           )
-          const { vocabularySize, contextLength, adapters = [] } = engine
-          return reply({ kind: "started", vocabularySize, contextLength, adapters })
+          return reply({ kind: "started", ...sizesOf(engine) })
         } catch (error) {
           return reply({ kind: "failed", error: packError(error) })
         }
@@ -30,7 +35,7 @@ export function serveEngine<Spec>(
         caches.set(request.cache, engine!.openCache(request.adapter))
         return
       case "fork":
-        caches.set(request.cache, caches.get(request.from)!.fork())
+        caches.set(request.cache, caches.get(request.from)!.fork({ adapter: request.adapter }))
         return
       case "truncate":
         caches.get(request.cache)?.truncate(request.length)
@@ -59,6 +64,17 @@ export function serveEngine<Spec>(
       }
     })
   })
+}
+
+function sizesOf(engine: Engine): EngineSizes {
+  const { vocabularySize, contextLength, adapters = [], bytesPerToken } = engine
+  return {
+    vocabularySize,
+    contextLength,
+    adapters,
+    sharing: adapters.filter((adapter) => engine.sharesCaches?.(adapter) === true),
+    ...bytesPerToken !== undefined && { bytesPerToken },
+  }
 }
 
 /** Runs rows so that each has its own outcome; calls of one turn share a batch. */

@@ -12,7 +12,12 @@ export interface RemoteRow {
 export type Request<Spec> =
   | { readonly kind: "start"; readonly spec: Spec }
   | { readonly kind: "open"; readonly cache: number; readonly adapter?: string | undefined }
-  | { readonly kind: "fork"; readonly cache: number; readonly from: number }
+  | {
+    readonly kind: "fork"
+    readonly cache: number
+    readonly from: number
+    readonly adapter?: string | undefined
+  }
   | { readonly kind: "truncate"; readonly cache: number; readonly length: number }
   | { readonly kind: "free"; readonly cache: number }
   | {
@@ -36,6 +41,9 @@ export interface EngineSizes {
   readonly vocabularySize: number
   readonly contextLength: number
   readonly adapters: readonly string[]
+  /** Adapters for which `sharesCaches` holds. */
+  readonly sharing: readonly string[]
+  readonly bytesPerToken?: number
 }
 
 /** An error as plain data. */

@@ -139,7 +139,7 @@ export class TableEngine implements Engine {
     this.vocabularySize = table.vocabulary.length + (table.padding ?? 0)
     this.contextLength = table.contextLength ?? 1024
     this.#table = table
-    this.#batcher = new Batcher((rows) => Promise.resolve(this.#run(rows)), () => false)
+    this.#batcher = new Batcher((rows) => Promise.resolve(this.#run(rows)), false)
   }
 
   openCache(adapter?: string): EngineCache {

@@ -217,7 +217,7 @@ describe("a request that is aborted", () => {
 describe("generateAll that is aborted", () => {
   it("ends all texts, frees their caches, and gives those that were finished", async () => {
     const stop = new AbortController()
-    const models = twoModels((call) => call === 45 && stop.abort(why))
+    const models = twoModels((call) => call === 25 && stop.abort(why))
     await using pipeline = await openBoth(models)
     const prompts = Array.from({ length: 30 }, () => "a")
     const error = await assertRejects(() =>

@@ -67,6 +67,13 @@ async function withPipeline<A>(
   return await body(pipeline, watch)
 }
 
+/** Each prompt is asked for by itself, and so many rows are stepped together. */
+function assertSteps(rows: readonly number[], together: number): void {
+  assertEquals(rows.slice(0, together), Array(together).fill(1))
+  assert(rows.length > together + 1)
+  assertEquals(new Set(rows.slice(together)), new Set([together]))
+}
+
 const options = { maxTokens: 12, seed: 1 }
 const prompt = "The river runs"
 
@@ -98,7 +105,7 @@ describe("a reward that is an adapter of the base", () => {
       await withPipeline({ rewards: rewards(reward) }, async (pipeline, { engines, rows }) => {
         assertSame(await pipeline.generate(prompt, options), expected)
         assertEquals(engines.size, 1)
-        assert(rows.length > 1 && rows.every((count) => count === 2), `${rows}`)
+        assertSteps(rows, 2)
       })
     }
   })
@@ -128,7 +135,7 @@ describe("a reward that is an adapter of the base", () => {
     await withPipeline(spec, async (pipeline, { engines, rows }) => {
       const { tokens } = await pipeline.generate(prompt, options)
       assertEquals(engines.size, 1)
-      assert(rows.every((count) => count === 3), `${rows}`)
+      assertSteps(rows, 3)
       for (const { rewards, logprob } of tokens) {
         assertEquals(rewards.a, rewards.b)
         assert(rewards.a !== rewards.c)
@@ -185,7 +192,7 @@ describe("a base with an adapter of its own", () => {
     await withPipeline(spec, async (pipeline, { engines, rows }) => {
       const { tokens, ids } = await pipeline.generate(prompt, options)
       assertEquals(engines.size, 1)
-      assert(rows.every((count) => count === 4), `${rows}`)
+      assertSteps(rows, 4)
       await withPipeline({}, async (alone) => {
         const expected = await alone.score(prompt, ids)
         const sum = tokens.reduce((sum, { rewards }) => sum + rewards.plain, 0)

@@ -33,10 +33,10 @@ export function openBeside(folder: string, changes?: Partial<EngineSpec>): Promi
   return openWorkerEngine(module, specOf(folder, changes))
 }
 
-/** Caches and bytes that a slab holds. */
+/** Slots in use, and bytes that caches take in them and elsewhere. */
 export function heldBySlab(engine: Engine): number {
-  const { slab } = engine as DeltaEngine
-  return slab.open + slab.bytes
+  const { slab, cacheBytes } = engine as DeltaEngine
+  return slab.open + cacheBytes
 }
 
 /** Caches that were opened and not closed. */

@@ -1,5 +1,6 @@
 /** A worker that tells, through shared memory, what its engine's caches hold. */
 import { parentPort } from "node:worker_threads"
+import type { DeltaEngine } from "../../src/engine/delta_engine.ts"
 import type { Engine } from "../../src/engine/engine.ts"
 import { serveEngine } from "../../src/engine/worker_host.ts"
 import { type EngineSpec, openEngine } from "../../src/runtime/open_engine.ts"
@@ -7,7 +8,7 @@ import { heldBySlab } from "./_engines.ts"
 
 /** A spec with room for two numbers. */
 export interface ProbedSpec extends EngineSpec {
-  /** `[held when a cache was last opened, held when a call last began]` */
+  /** `[held when a cache was last opened, slots in use when a call last began]` */
   readonly held: SharedArrayBuffer
 }
 
@@ -21,7 +22,7 @@ function probed(engine: Engine, held: Int32Array): Engine {
       return engine.openCache()
     },
     forward: (rows) => {
-      held[1] = heldBySlab(engine)
+      held[1] = (engine as DeltaEngine).slab.open
       return engine.forward(rows)
     },
     close: () => engine.close(),

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert"
 import { describe, it } from "node:test"
+import { setImmediate } from "node:timers/promises"
 import { Batcher, type RowResult } from "../../src/engine/batcher.ts"
 import type { OwnedRow } from "../../src/engine/check_rows.ts"
 import { closed, type Engine, type EngineCache } from "../../src/engine/engine.ts"
@@ -28,7 +29,7 @@ const row = (length: number): CountingRow => ({
 })
 
 /** A batcher that writes down the lengths of the rows of each run; a row of 13 fails. */
-function watched(othersActive: (rows: number) => boolean = () => false) {
+function watched({ joins = false } = {}) {
   const runs: number[][] = []
   let inside = 0
   const batcher = new Batcher<CountingRow>(async (rows) => {
@@ -42,7 +43,7 @@ function watched(othersActive: (rows: number) => boolean = () => false) {
       cache.length += tokens.length
       return Float32Array.of(tokens.length)
     })
-  }, othersActive)
+  }, joins)
   return { runs, batcher }
 }
 
@@ -57,8 +58,60 @@ describe("a batcher", () => {
 
   it("keeps rows apart whose padding would cost more than a run", async () => {
     const { runs, batcher } = watched()
-    await batcher.submit([row(1), row(200), row(2), row(190), row(1)])
-    assertEquals(runs, [[1, 1, 2], [190, 200]])
+    await batcher.submit([row(120), row(130), row(20)])
+    assertEquals(runs, [[20], [120, 130]])
+  })
+
+  it("runs steps first, and a piece of what is long between two steps", async () => {
+    const { runs, batcher } = watched({ joins: true })
+    const stepping = async () => {
+      for (let step = 0; step < 4; step++) await batcher.submit([row(1)])
+    }
+    const [[long]] = await Promise.all([batcher.submit([row(150)]), stepping(), stepping()])
+    assertEquals(long[0], 22, "the result of the last piece")
+    assertEquals(runs, [[1, 1], [64], [1, 1], [64], [1, 1], [22], [1, 1]])
+  })
+
+  it("lets no short row wait for a long one, and no long one for ever", async () => {
+    const { runs, batcher } = watched()
+    const ended: string[] = []
+    const end = (name: string) => () => void ended.push(name)
+    const long = batcher.submit([row(900)]).then(end("long"))
+    let short = Promise.resolve()
+    for (let i = 0; i < 8; i++) {
+      short = short.then(() => batcher.submit([row(300)])).then(end("short"))
+    }
+    await Promise.all([long, short])
+    assertEquals(runs.flat().reduce((sum, n) => sum + n), 900 + 8 * 300)
+    assert(runs.every((lengths) => lengths.every((n) => n <= 256 * 1.25)), `${runs}`)
+    assertEquals(ended[0], "short")
+    assert(ended.indexOf("long") < 8, ended.join())
+  })
+
+  it("joins the pieces of a row that wants all", async () => {
+    const cache = new CountingCache()
+    const batcher = new Batcher<CountingRow>((rows) =>
+      Promise.resolve(rows.map(({ cache, tokens }) => {
+        cache.length += tokens.length
+        return Float32Array.from(Array.from(tokens).flatMap((id) => [id, -id]))
+      }))
+    )
+    const tokens = Array.from({ length: 1300 }, (_, i) => i)
+    const [all] = await batcher.submit([{ cache, tokens, want: "all" }])
+    assertEquals([...all], tokens.flatMap((id) => [id, -id]))
+    assertEquals(cache.length, 1300)
+  })
+
+  it("ends a row that is closed between two pieces", async () => {
+    const { runs, batcher } = watched()
+    const long = row(5000)
+    const call = batcher.submit([long])
+    const failing = assertRejects(() => call, GenArmError, "closed")
+    while (runs.length < 2) await undefined
+    long.cache.close()
+    await failing
+    assertEquals(runs, [[256], [256]])
+    await batcher.idle()
   })
 
   it("collects what is asked while a run is under way", async () => {
@@ -72,7 +125,7 @@ describe("a batcher", () => {
   })
 
   it("waits a turn for sequences that were just served", async () => {
-    const { runs, batcher } = watched((rows) => rows < 2)
+    const { runs, batcher } = watched({ joins: true })
     const sequence = async () => {
       for (let step = 0; step < 3; step++) {
         await batcher.submit([row(1)])
@@ -82,6 +135,21 @@ describe("a batcher", () => {
     }
     await Promise.all([sequence(), sequence()])
     assertEquals(runs, [[1, 1], [1, 1], [1, 1]])
+  })
+
+  it("does not wait for sequences that were served longer ago, or have ended", async () => {
+    const { runs, batcher } = watched({ joins: true })
+    const [paused, other, stepping] = [row(2), row(2), row(1)]
+    await batcher.submit([paused, other])
+    other.cache.close()
+    for (let step = 0; step < 2; step++) {
+      const turn = setImmediate().then(() => "turn")
+      const call = batcher.submit([stepping]).then(() => "call")
+      assertEquals(await Promise.race([turn, call]), step === 0 ? "turn" : "call")
+      await call
+      await turn
+    }
+    assertEquals(runs, [[2, 2], [1], [1]])
   })
 
   it("fails a call with one bad row, takes back its others, and no other call", async () => {

@@ -78,7 +78,8 @@ describe("KeyValueSlab", () => {
         live = live.filter((twin) => twin !== one)
       } else if (operation === 2 && live.length < 9) {
         const entry = slab.add()
-        slab.copy(one.entry, entry)
+        slab.reserve(1)
+        slab.copy(one.entry, entry, one.entry.length)
         live.push({ entry, tokens: [...one.tokens] })
       } else if (operation === 3) {
         one.tokens.length = one.entry.length = integer(0, one.entry.length)
