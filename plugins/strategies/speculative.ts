@@ -93,7 +93,7 @@ export const speculative: StrategyPlugin<SpeculativeOptions> = defineStrategy({
     { path: ["alternate"], issue: "Expected a draft model to take turns with" }
   )),
   sources: ({ draft }): Record<string, RewardSource> => draft === "lookup" ? {} : { draft },
-  async *run({ draft, most = 8, alternate = false, costs = {} }, sequence) {
+  async *run({ most = 8, alternate = false, costs = {} }, sequence) {
     const model = sequence.models.draft
     const { draft: draftCost = model === undefined ? 0 : model.cost ?? 0.15, verify = 0.15 } = costs
     const length = new DraftLength(most, { draft: draftCost, verify })
