@@ -141,6 +141,7 @@ describe("an Effect program", () => {
       reward: [mine.definition],
       schedule: [],
       sampler: [sampling.definition, greedy.definition],
+      strategy: [],
       objective: [],
     }
     const provided = program.pipe(Effect.provideService(Registry, plugins))

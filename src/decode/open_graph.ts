@@ -2,6 +2,7 @@
 import { Effect, type Scope } from "effect"
 import { GenArmError } from "../errors.ts"
 import type { ModelRef } from "../files/model_ref.ts"
+import { TokenWorkspace } from "../math/token_workspace.ts"
 import type { OnProgress } from "../files/progress.ts"
 import type { Graph, Weight } from "../graph/graph.ts"
 import { definitionOf, type Plugins, Registry } from "../plugin/registry.ts"
@@ -117,6 +118,8 @@ export const openGraph: (
       }
     )
     const unnamed = unnamedIds(base.model)
+    // The first use compiles the kernels, which no first token should wait for.
+    TokenWorkspace.acquire(base.model.engine.vocabularySize, terms.length).release()
     const prefixes = yield* Effect.acquireRelease(
       Effect.sync(() => new PrefixCache()),
       (prefixes) => Effect.sync(() => prefixes.close()),

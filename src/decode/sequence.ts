@@ -6,6 +6,7 @@
  */
 import { GenArmError } from "../errors.ts"
 import type { Weight } from "../graph/graph.ts"
+import { areBelowInfinity } from "../math/are_below_infinity.ts"
 import { logSumExp } from "../math/log_sum_exp.ts"
 import { mixInto } from "../math/mix.ts"
 import { TokenWorkspace } from "../math/token_workspace.ts"
@@ -140,10 +141,7 @@ export class Sequence {
 
   /** Fails when a score is no number: what `normalize` finds too, for those who need no sum. */
   checkNumbers(): void {
-    const { scores } = this
-    for (let id = 0; id < scores.length; id++) {
-      if (!(scores[id] < Infinity)) throw this.brokenScores()
-    }
+    if (!areBelowInfinity(this.scores)) throw this.brokenScores()
   }
 
   /** What is wrong with scores that cannot be sampled from. */
