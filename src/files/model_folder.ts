@@ -79,23 +79,11 @@ const index = "model.safetensors.index.json"
 
 /** Opens the tensors of a folder: one file, or the shards that its index names. */
 export async function openTensors(folder: string): Promise<TensorStore> {
-  const names = await readdir(folder)
-  if (names.includes(single)) return await openSafetensors(join(folder, single))
-  if (!names.includes(index)) {
-    const why = names.includes("onnx") ? ": an ONNX export has no weights that can be changed" : ""
-    throw invalid(join(folder, single), `is missing, and so is ${index}${why}`)
-  }
-  const { weight_map: map } = await readJson(folder, index)
-  if (typeof map !== "object" || map === null) {
-    throw invalid(join(folder, index), "has no weight_map")
-  }
-  const shardOf = new Map(Object.entries(map as Json))
+  const shardOf = await tensorShards(folder)
+  if (shardOf === undefined) return await openSafetensors(join(folder, single))
   const shards = new Map<string, TensorStore>()
   try {
     for (const shard of new Set(shardOf.values())) {
-      if (typeof shard !== "string" || basename(shard) !== shard || /^\.{0,2}$/.test(shard)) {
-        throw invalid(join(folder, index), `names no file of the folder as a shard: "${shard}"`)
-      }
       shards.set(shard, await openSafetensors(join(folder, shard)))
     }
   } catch (error) {
@@ -103,7 +91,7 @@ export async function openTensors(folder: string): Promise<TensorStore> {
     throw error
   }
   const storeOf = (name: string): TensorStore => {
-    const store = shards.get(shardOf.get(name) as string)
+    const store = shards.get(shardOf.get(name) ?? "")
     if (store === undefined) throw invalid(join(folder, index), `names no shard for "${name}"`)
     return store
   }
@@ -114,10 +102,39 @@ export async function openTensors(folder: string): Promise<TensorStore> {
     has: (name) => shardOf.has(name),
     shape: (name) => storeOf(name).shape(name),
     readInto: (name, target, offset) => storeOf(name).readInto(name, target, offset),
+    readBytes: (name, target) => storeOf(name).readBytes(name, target),
     close: async () => {
       for (const shard of shards.values()) await shard.close()
     },
   }
+}
+
+/** The names of the files that hold the tensors of a folder, its index among them. */
+export async function tensorFiles(folder: string): Promise<string[]> {
+  const shardOf = await tensorShards(folder)
+  return shardOf === undefined ? [single] : [index, ...new Set(shardOf.values())]
+}
+
+/** The shards of tensors by name, as the index has them; `undefined` where one file has all. */
+async function tensorShards(folder: string): Promise<Map<string, string> | undefined> {
+  const names = await readdir(folder)
+  if (names.includes(single)) return undefined
+  if (!names.includes(index)) {
+    const why = names.includes("onnx") ? ": an ONNX export has no weights that can be changed" : ""
+    throw invalid(join(folder, single), `is missing, and so is ${index}${why}`)
+  }
+  const { weight_map: map } = await readJson(folder, index)
+  if (typeof map !== "object" || map === null) {
+    throw invalid(join(folder, index), "has no weight_map")
+  }
+  const shardOf = new Map<string, string>()
+  for (const [name, shard] of Object.entries(map as Json)) {
+    if (typeof shard !== "string" || basename(shard) !== shard || /^\.{0,2}$/.test(shard)) {
+      throw invalid(join(folder, index), `names no file of the folder as a shard: "${shard}"`)
+    }
+    shardOf.set(name, shard)
+  }
+  return shardOf
 }
 
 function invalid(file: string, what: string, cause?: unknown): GenArmError {

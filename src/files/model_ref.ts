@@ -6,7 +6,14 @@ export interface ModelRef {
   readonly model: string
   /** A branch, tag or commit of a hub model; `main` where absent. */
   readonly revision?: string
-  /** How weights are held: as they are in float32 (the default), or quantised at load. */
+  /**
+   * How weights are held: in float32 (the default), or quantised in blocks of 32 weights, to 8 bits,
+   * or with `"q4"` to 4 bits and the head to 8. Of a model of more than 4 million weights the
+   * quantised ones are kept, in the folder `.genarm` of the model's own or, where that cannot be
+   * written, of the user's cache, so that only the first opening has to make them; they are made
+   * anew when the weights change. The environment variable `GENARM_CACHE` names another folder for
+   * them, or with `off` none; a place that cannot be written is no error.
+   */
   readonly weights?: "f32" | "q8" | "q4"
   /**
    * A low-rank adapter to run on the model: a folder as PEFT writes it (`adapter_config.json` and

@@ -14,6 +14,8 @@ export interface TensorStore {
   shape(name: string): readonly number[]
   /** Reads a whole tensor as float32 into `target`, from element `offset` on; gives bytes read. */
   readInto(name: string, target: Float32Array, offset: number): Promise<number>
+  /** Reads a tensor of any type as it is stored; `target` must have its size. */
+  readBytes(name: string, target: Uint8Array): Promise<void>
   /** Bytes of all tensors as stored. */
   readonly bytes: number
   /** The names of all tensors. */
@@ -116,6 +118,16 @@ class SafetensorsFile implements TensorStore {
       widen(part, target, offset + done)
     }
     return end - begin
+  }
+
+  async readBytes(name: string, target: Uint8Array): Promise<void> {
+    const entry = this.#entries.get(name)
+    if (entry === undefined) throw invalid(this.#path, `has no tensor "${name}"`)
+    const size = entry.end - entry.begin
+    if (size !== target.length) {
+      throw invalid(this.#path, `has ${size} bytes of "${name}": expected ${target.length}`)
+    }
+    await this.#read(name, target, this.#dataStart + entry.begin)
   }
 
   async close(): Promise<void> {
@@ -238,17 +250,21 @@ function widenBfloat16(source: Uint16Array, target: Float32Array, offset: number
   for (let i = 0; i < source.length; i++) bits[offset + i] = source[i] << 16
 }
 
-/** IEEE 754 binary16 by its fields, subnormal numbers and infinities included. */
+/** A look-up, as decoding the fields of every number takes most of the time of opening a model. */
 function widenFloat16(source: Uint16Array, target: Float32Array, offset: number): void {
-  for (let i = 0; i < source.length; i++) {
-    const half = source[i]
-    const sign = half & 0x8000 ? -1 : 1
-    const exponent = (half >> 10) & 0x1f
-    const fraction = half & 0x3ff
-    target[offset + i] = exponent === 0
-      ? sign * fraction * 2 ** -24
-      : exponent === 31
-      ? (fraction === 0 ? sign * Infinity : NaN)
-      : sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
-  }
+  float16 ??= Float32Array.from({ length: 1 << 16 }, (_, half) => valueOfFloat16(half))
+  for (let i = 0; i < source.length; i++) target[offset + i] = float16[source[i]]
+}
+
+/** The value of every float16; made when the first is read. */
+let float16: Float32Array | undefined
+
+/** IEEE 754 binary16 by its fields, subnormal numbers and infinities included. */
+function valueOfFloat16(half: number): number {
+  const sign = half & 0x8000 ? -1 : 1
+  const exponent = (half >> 10) & 0x1f
+  const fraction = half & 0x3ff
+  if (exponent === 0) return sign * fraction * 2 ** -24
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }

@@ -15,13 +15,15 @@ export type FloatType = "F32" | "F16" | "BF16"
 export interface TensorToWrite {
   readonly name: string
   readonly shape: readonly number[]
-  /** Row-major. */
-  readonly data: Float32Array
-  /** `"F32"` where absent; the others round to the nearest number, ties to even. */
+  /** Row-major; bytes are written as they are. */
+  readonly data: Float32Array | Uint8Array
+  /** Of numbers: `"F32"` where absent; the others round to the nearest number, ties to even. */
   readonly type?: FloatType
 }
 
-const bytesPerElement: Record<FloatType, number> = { F32: 4, BF16: 2, F16: 2 }
+type WrittenType = FloatType | "U8"
+
+const bytesPerElement: Record<WrittenType, number> = { F32: 4, BF16: 2, F16: 2, U8: 1 }
 /** The order of the types in a file. */
 const types = Object.keys(bytesPerElement)
 
@@ -86,7 +88,7 @@ function encodeHeader(
 async function writeValues(file: FileHandle, tensor: TensorToWrite): Promise<void> {
   const { data } = tensor
   const type = typeOf(tensor)
-  if (type === "F32") {
+  if (type === "F32" || type === "U8") {
     return await writeAll(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
   }
   const narrow = type === "F16" ? narrowToFloat16 : narrowToBfloat16
@@ -105,7 +107,13 @@ function checkTensor(tensor: TensorToWrite): void {
     throw invalid(`"${name}" has the shape [${shape}] and ${data.length} values`)
   }
   const type = typeOf(tensor)
-  if (!types.includes(type)) throw invalid(`expected F32, F16 or BF16 for "${name}", found ${type}`)
+  if (data instanceof Uint8Array) {
+    if (type === "U8") return
+    throw invalid(`"${name}" is given as bytes, and they cannot be written as ${type}`)
+  }
+  if (!types.includes(type) || type === "U8") {
+    throw invalid(`expected F32, F16 or BF16 for "${name}", found ${type}`)
+  }
   if (type === "F32") return
   // The first size that rounds to an infinity: half a step beyond the largest number.
   const limit = type === "F16" ? 65520 : 2 ** 128 - 2 ** 119
@@ -114,8 +122,8 @@ function checkTensor(tensor: TensorToWrite): void {
   throw invalid(`"${name}" has the value ${beyond}, beyond the range of ${type}: write it as F32`)
 }
 
-function typeOf({ type }: TensorToWrite): FloatType {
-  return type ?? "F32"
+function typeOf({ data, type }: TensorToWrite): WrittenType {
+  return type ?? (data instanceof Uint8Array ? "U8" : "F32")
 }
 
 function invalid(what: string): GenArmError {

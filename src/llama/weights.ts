@@ -3,10 +3,16 @@ import { GenArmError, throwIfAborted } from "../errors.ts"
 import type { TensorStore } from "../files/safetensors.ts"
 import type { LlamaConfig } from "./config.ts"
 import { type ParameterGroup, parameterGroups, shapeOf, sizeOf } from "./parameters.ts"
+import {
+  type MatrixToQuantize,
+  quantizationOf,
+  type QuantizedPrecision,
+  readPrepared,
+} from "./prepared_weights.ts"
 import { type BlockQuantized, quantizeBlocks } from "./quantize.ts"
 
-/** How matrices are held: float32, or quantised to 8 or 4 bits at load. */
-export type Precision = "f32" | "q8" | "q4"
+/** How matrices are held: float32, or quantised to 8 bits, or to 4 bits and the head to 8. */
+export type Precision = "f32" | QuantizedPrecision
 
 /** A matrix `[rows, columns]` that maps `columns` inputs to `rows` outputs. */
 export interface Matrix {
@@ -51,33 +57,66 @@ export interface LlamaWeights {
   readonly head: Matrix
 }
 
-/** Reads the weights; `onRead` hears how many bytes of the files have been read so far. */
+/**
+ * Reads the weights and quantises them, matrix after matrix; those of a `prepared` file are read from
+ * there, quantised already. `onRead` hears how many bytes of the files have been dealt with so far.
+ */
 export async function readLlamaWeights(
   config: LlamaConfig,
   store: TensorStore,
-  options: ReadOptions & { readonly precision: Precision },
+  options: ReadOptions & { readonly precision: Precision; readonly prepared?: TensorStore },
 ): Promise<LlamaWeights> {
+  const { precision, prepared, model } = options
+  const groups = parameterGroups(config)
+  const sizes = groups.map((group) => checkedSize(group, store, model))
+  const all = sizes.reduce((sum, size) => sum + size, 0)
+  const planOf = (group: ParameterGroup, key = group.key) =>
+    precision === "f32" ? undefined : quantizationOf(group, precision, key)
+  // Matrices to be quantised pass through one buffer: garbage as large as the model may pile up else.
+  const passing = sizes.filter((_, i) => prepared === undefined && planOf(groups[i]) !== undefined)
+  const buffer = new Float32Array(passing.reduce((most, size) => Math.max(most, size), 0))
+
   const outer: Record<string, Float32Array> = {}
   const layers = config.slidingWindows.map((): Record<string, Float32Array | Matrix> => ({}))
   let head: Matrix | undefined
-  let bytesRead = 0
-  for (const group of parameterGroups(config)) {
-    const values = new Float32Array(checkedSize(group, store, options.model))
-    bytesRead += await readGroup(group, store, values, options)
-    options.onRead?.(bytesRead)
-    const isMatrix = group.columns !== undefined
-    if (group.layer !== undefined) {
-      layers[group.layer][group.key] = isMatrix ? toMatrix(values, group, options) : values
-    } else if (group.key === "head") head = toMatrix(values, group, options)
-    else outer[group.key] = values
+  let done = 0
+  for (const [i, group] of groups.entries()) {
+    throwIfAborted(options.signal)
+    const { key, layer, rows, columns } = group
+    const plan = planOf(group)
+    let read: Float32Array | Matrix
+    if (plan === undefined) {
+      const values = new Float32Array(sizes[i])
+      await readGroup(group, store, values, options)
+      read = columns === undefined || key === "embedding" ? values : { rows, columns, values }
+    } else if (prepared === undefined) {
+      const values = buffer.subarray(0, sizes[i])
+      await readGroup(group, store, values, options)
+      read = quantize(values, plan, options)
+    } else read = await readPrepared(prepared, plan)
+    options.onRead?.(Math.round(store.bytes * ((done += sizes[i]) / all)))
+    if (layer !== undefined) layers[layer][key] = read
+    else if (key === "head") head = read as Matrix
+    else outer[key] = read as Float32Array
   }
-  const tied = parameterGroups(config)[0]
   return {
     embedding: outer.embedding,
     layers: layers as unknown as LayerWeights[],
     finalNorm: outer.finalNorm,
-    head: head ?? toMatrix(outer.embedding, tied, options),
+    head: head ?? await tiedHead(outer.embedding, groups[0], planOf(groups[0], "head"), options),
   }
+}
+
+async function tiedHead(
+  embedding: Float32Array,
+  { rows, columns = 1 }: ParameterGroup,
+  plan: MatrixToQuantize | undefined,
+  options: ReadOptions & { readonly prepared?: TensorStore },
+): Promise<Matrix> {
+  if (plan === undefined) return { rows, columns, values: embedding }
+  return options.prepared === undefined
+    ? quantize(embedding, plan, options)
+    : await readPrepared(options.prepared, plan)
 }
 
 /** What reading needs besides the place of the weights. */
@@ -132,24 +171,22 @@ function checkedSize(group: ParameterGroup, store: TensorStore, model: string): 
   return sizeOf(group)
 }
 
-function toMatrix(
-  values: Float32Array,
-  { parts, rows, columns = 1 }: ParameterGroup,
-  { model, precision }: { readonly model: string; readonly precision: Precision },
+function quantize(
+  weights: Float32Array,
+  { group: { parts, rows, columns = 1 }, bits }: MatrixToQuantize,
+  { model }: ReadOptions,
 ): Matrix {
-  if (precision === "f32") return { rows, columns, values }
-  const quantized = quantizeBlocks(values, rows, columns, precision === "q4" ? 4 : 8)
+  const values = quantizeBlocks(weights, rows, columns, bits)
   // Quantised products round their input to 8 bits, and so would lose a NaN instead of passing it on.
-  if (!quantized.scales.every(Number.isFinite)) {
+  if (!values.scales.every(Number.isFinite)) {
     throw new GenArmError(
       { _tag: "InvalidModelFile", file: model },
-      `${model}: expected numbers to quantise to ${precision} in ${
+      `${model}: expected numbers to quantise to ${bits} bits in ${
         parts.map(({ name }) => name).join(", ")
-      }, found NaN ` +
-        "or infinity: the weights are damaged",
+      }, found NaN or infinity: the weights are damaged`,
     )
   }
-  return { rows, columns, values: quantized }
+  return { rows, columns, values }
 }
 
 function checkShape(

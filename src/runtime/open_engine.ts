@@ -12,7 +12,9 @@ import { type ModelFolder, openModelFolder, openTensors } from "../files/model_f
 import { type LlamaAdapter, readAdapter } from "../llama/adapter.ts"
 import { isLlamaFamily, readLlamaConfig } from "../llama/config.ts"
 import { inferenceGraph } from "../llama/inference_graph.ts"
-import { type Precision, readLlamaWeights } from "../llama/weights.ts"
+import { keepsCaches } from "../llama/keeps_caches.ts"
+import type { Precision } from "../llama/weights.ts"
+import { openWeights } from "./open_weights.ts"
 
 /** A device of ONNX Runtime. */
 export type Device = "cpu" | "webgpu" | "cuda"
@@ -81,7 +83,7 @@ async function openTensorEngine(
     for (const adapter of adapters) {
       opened.push(await readAdapter(adapter, config, { model: name, ...signal && { signal } }))
     }
-    const weights = await readLlamaWeights(config, store, {
+    const weights = await openWeights(config, folder.path, store, {
       model: name,
       precision: spec.precision,
       ...signal && { signal },
@@ -93,7 +95,8 @@ async function openTensorEngine(
       spec,
       () => InferenceSession.create(model, { ...sessionOptions(spec), externalData }),
     )
-    return new DeltaEngine(name, session, config, adapters)
+    const sharing = adapters.filter((_, index) => keepsCaches(opened[index]))
+    return new DeltaEngine(name, session, config, adapters, sharing)
   } finally {
     await store.close()
   }

@@ -211,6 +211,8 @@ describe("writing a safetensors file", () => {
         [[one, one], 'found "x" again'],
         [[{ ...one, name: "__metadata__" }], 'found "__metadata__" again'],
         [[{ ...one, type: "I8" as FloatType }], "found I8"],
+        [[{ ...one, type: "U8" as FloatType }], "found U8"],
+        [[{ ...one, data: Uint8Array.of(1, 2), type: "F16" }], "cannot be written as F16"],
         [
           [{ ...one, data: Float32Array.of(1, -65520), type: "F16" }],
           '"x" has the value -65520, beyond the range of F16',
@@ -226,6 +228,24 @@ describe("writing a safetensors file", () => {
       }
       assertEquals(readFileSync(path, "utf8"), "old")
       assertEquals(readdirSync(join(path, "..")), ["model.safetensors"])
+    }))
+
+  it("writes bytes as they are, after the wider types", () =>
+    withPath(async (path) => {
+      const bytes = Uint8Array.of(0, 1, 128, 255, 7, 9)
+      await writeSafetensors(path, [
+        { name: "a", shape: [2, 3], data: bytes },
+        { name: "b", shape: [1], data: Float32Array.of(0.5) },
+      ])
+      const file = await openSafetensors(path)
+      const read = new Uint8Array(6)
+      await file.readBytes("a", read)
+      assertEquals(read, bytes)
+      assertEquals([...file.names], ["b", "a"])
+      const short = () => file.readBytes("a", new Uint8Array(5))
+      await assertRejects(short, GenArmError, 'has 6 bytes of "a": expected 5')
+      await assertRejects(() => file.readBytes("c", read), GenArmError, 'no tensor "c"')
+      await file.close()
     }))
 
   it("replaces the file that was there", () =>

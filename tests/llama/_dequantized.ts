@@ -34,8 +34,9 @@ export function dequantize(matrix: BlockQuantized, rows: number, columns: number
 }
 
 /**
- * A copy of a folder of float32 weights whose matrices hold what their quantisation stands for. The
- * head becomes a tensor of its own: a tied one is quantised where the embedding is not.
+ * A copy of a folder of float32 weights whose matrices hold what their quantisation stands for: of
+ * 8 bits in the head, of `bits` elsewhere. The head becomes a tensor of its own: a tied one is
+ * quantised where the embedding is not.
  */
 export function dequantizedFolder(source: string, bits: 4 | 8): TemporaryFolder {
   const folder = temporaryFolder()
@@ -47,7 +48,7 @@ export function dequantizedFolder(source: string, bits: 4 | 8): TemporaryFolder 
     if (shape.length !== 2 || name === "model.embed_tokens.weight") continue
     const [rows, columns] = shape
     const values = new Float32Array(data.slice().buffer)
-    const quantized = quantizeBlocks(values, rows, columns, bits)
+    const quantized = quantizeBlocks(values, rows, columns, name === "lm_head.weight" ? 8 : bits)
     all[name] = float32(shape, dequantize(quantized, rows, columns))
   }
   writeFileSync(join(folder.path, "model.safetensors"), encodeSafetensors(all))
