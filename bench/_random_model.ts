@@ -71,6 +71,7 @@ function llamaConfig(size: ModelSize, context: number): object {
 /** Byte-level BPE without merges: the 256 bytes, then made-up words. */
 function byteTokenizer(vocabulary: number): object {
   const names = byteNames()
+  const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true }
   const onsets = "b c d f g h j k l m n p r s t v".split(" ")
   for (let i = 0; names.length < vocabulary; i++) {
     let word = "Ġ"
@@ -83,9 +84,9 @@ function byteTokenizer(vocabulary: number): object {
     version: "1.0",
     added_tokens: [],
     normalizer: null,
-    pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, use_regex: false },
+    pre_tokenizer: { ...byteLevel, use_regex: false },
     post_processor: null,
-    decoder: { type: "ByteLevel" },
+    decoder: byteLevel,
     model: {
       type: "BPE",
       vocab: Object.fromEntries(names.map((name, id) => [name, id])),

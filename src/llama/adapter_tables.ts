@@ -1,24 +1,25 @@
 /**
- * The adapters of one graph as tables that each row of a batch looks its own matrices up in. The
- * modules of a stacked product lie side by side in A and as blocks on the diagonal of B, so that a
- * part costs two small products, however many of its modules are adapted:
+ * The adapters of one graph as one low-rank product for all of them. The ranks of all adapters, and
+ * of all modules of a stacked product, lie side by side; a row of the batch keeps what its own adapter
+ * makes of it and drops the rest. No matrix is gathered by row, and each is read once for all rows;
+ * what is computed in vain for the few adapters of a graph is small beside the product itself:
  *
- * `x [S, columns] . A [columns, R] . B [R, rows]`, R the sum of the modules' largest ranks
+ * `keep(x [tokens, columns] . A^T [columns, R]) . B [R, rows]`, R the sum of all ranks
  */
 import type { LlamaAdapter } from "./adapter.ts"
 import type { LlamaConfig } from "./config.ts"
 import type { Projection } from "./forward.ts"
 import { moduleShape, stackedModules } from "./linear_modules.ts"
 
-/** What all adapters add to one product; entry 0 of the tables is zero, and stands for no adapter. */
+/** What all adapters add to one product. */
 export interface AdapterTables {
-  /** R: smaller ranks are padded with zeros. */
-  readonly rank: number
   readonly rows: number
   readonly columns: number
-  /** `[adapters + 1, columns, R]` */
+  /** For each of the R ranks the adapter it is of, counted from 1. */
+  readonly owners: readonly number[]
+  /** `[R, columns]` */
   readonly a: Float32Array
-  /** `[adapters + 1, R, rows]`, scaled. */
+  /** `[R, rows]`, scaled, zero outside the rank's module. */
   readonly b: Float32Array
 }
 
@@ -29,36 +30,48 @@ export function adapterTables(
   layer: number,
   part: Projection,
 ): AdapterTables | undefined {
-  const modules = stackedModules[part].map((module) => {
-    const [rows, columns] = moduleShape(config, module)
-    const lowRanks = adapters.map(({ layers }) => layers[layer][module])
-    const rank = lowRanks.reduce((most, lowRank) => Math.max(most, lowRank?.rank ?? 0), 0)
-    return { rows, columns, lowRanks, rank }
-  })
-  const sum = (sizes: readonly number[]) => sizes.reduce((total, n) => total + n, 0)
-  const rank = sum(modules.map((module) => module.rank))
-  if (rank === 0) return undefined
-  const rows = sum(modules.map((module) => module.rows))
-  const { columns } = modules[0]
-  const a = new Float32Array((adapters.length + 1) * columns * rank)
-  const b = new Float32Array((adapters.length + 1) * rank * rows)
-  let firstRank = 0
-  let firstRow = 0
-  for (const module of modules) {
-    module.lowRanks.forEach((lowRank, index) => {
-      if (lowRank === undefined) return
-      const entry = index + 1
-      for (let r = 0; r < lowRank.rank; r++) {
-        const to = entry * columns * rank + firstRank + r
-        for (let c = 0; c < columns; c++) a[to + c * rank] = lowRank.a[r * columns + c]
-        const from = entry * rank * rows + (firstRank + r) * rows + firstRow
-        for (let row = 0; row < module.rows; row++) {
-          b[from + row] = lowRank.scale * lowRank.b[row * lowRank.rank + r]
-        }
-      }
-    })
-    firstRank += module.rank
-    firstRow += module.rows
+  const { columns, rows, parts } = lowRanksOf(config, adapters, layer, part)
+  const owners = parts.flatMap(({ owner, rank }) => Array<number>(rank).fill(owner))
+  if (owners.length === 0) return undefined
+  const a = new Float32Array(owners.length * columns)
+  const b = new Float32Array(owners.length * rows)
+  let first = 0
+  for (const { firstRow, rank, scale, a: ownA, b: ownB } of parts) {
+    a.set(ownA, first * columns)
+    const height = ownB.length / rank
+    for (let r = 0; r < rank; r++) {
+      const target = b.subarray(
+        (first + r) * rows + firstRow,
+        (first + r) * rows + firstRow + height,
+      )
+      for (let row = 0; row < height; row++) target[row] = scale * ownB[row * rank + r]
+      // Rows of other adapters multiply B by 0, which infinity would turn to NaN; A they never see.
+      if (target.every(Number.isFinite)) continue
+      target.fill(0)
+      a.fill(NaN, (first + r) * columns, (first + r + 1) * columns)
+    }
+    first += rank
   }
-  return { rank, rows, columns, a, b }
+  return { rows, columns, owners, a, b }
+}
+
+/** The adapted modules of a stacked product, adapter by adapter, and where their rows begin. */
+function lowRanksOf(
+  config: LlamaConfig,
+  adapters: readonly LlamaAdapter[],
+  layer: number,
+  part: Projection,
+) {
+  const modules = stackedModules[part]
+  const [, columns] = moduleShape(config, modules[0])
+  const heights = modules.map((module) => moduleShape(config, module)[0])
+  const sum = (sizes: readonly number[]) => sizes.reduce((total, n) => total + n, 0)
+  const parts = adapters.flatMap(({ layers }, index) =>
+    modules.flatMap((module, i) => {
+      const lowRank = layers[layer][module]
+      if (lowRank === undefined) return []
+      return [{ ...lowRank, owner: index + 1, firstRow: sum(heights.slice(0, i)) }]
+    })
+  )
+  return { columns, rows: sum(heights), parts }
 }

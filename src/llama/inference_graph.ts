@@ -17,27 +17,28 @@
  * | output | shape | |
  * |---|---|---|
  * | `log_probs` | `[N, vocabulary]` | natural log |
- * | `delta` | `[2 * layers, B, keyValueHeads, S, headSize]` | keys and values, layer by layer |
+ * | `delta` | `[2 * layers * B, keyValueHeads, S, headSize]` | keys and values, layer by layer |
  */
 import { type EncodedModel, GraphBuilder, type Value } from "../onnx/graph_builder.ts"
-import { add } from "../onnx/operations/arithmetic.ts"
 import { lookup } from "../onnx/operations/lookup.ts"
-import { rmsNorm } from "../onnx/operations/normalise.ts"
-import { linear, matmul } from "../onnx/operations/products.ts"
+import { linear } from "../onnx/operations/products.ts"
 import { reshape } from "../onnx/operations/shapes.ts"
-import { type DynamicSize, type Size, Tape, type Tensor } from "../onnx/tape.ts"
+import { type Size, Tape, type Tensor } from "../onnx/tape.ts"
 import type { LlamaAdapter } from "./adapter.ts"
 import { type AdapterTables, adapterTables } from "./adapter_tables.ts"
+import { attendWithCache, attentionBias, newPositions, sizeOf } from "./cached_attention.ts"
 import type { LlamaConfig } from "./config.ts"
-import { forwardLayers, type Heads, type Norm, product, type Projection } from "./forward.ts"
-import { blockSize } from "./quantize.ts"
+import {
+  forwardLayers,
+  joinHeads,
+  type Norm,
+  product,
+  type Projection,
+  separateHeads,
+} from "./forward.ts"
+import { addAndNorm, blockProduct } from "./fused_operations.ts"
+import { rowMasks } from "./row_masks.ts"
 import type { LayerWeights, LlamaWeights, Matrix } from "./weights.ts"
-
-/** Added to the scores of positions that must not be seen; finite, as WebGPU promises no infinity. */
-const hidden = -1e30
-
-/** A dynamic size that the graph can read. */
-type KnownSize = DynamicSize & { readonly value: Value }
 
 /** Writes the graph; adapters become rows beside the model's own. */
 export function inferenceGraph(
@@ -74,43 +75,48 @@ export function inferenceGraph(
   const embedding = tape.weight("embedding", [vocabularySize, hiddenSize], weights.embedding)
   const delta: Value[] = []
   const vector = (name: string, values: Float32Array) => tape.weight(name, [values.length], values)
-  const last = forwardLayers(
+  const norm = (layer: number, part: Norm) =>
+    vector(`layer${layer}.${part}`, normOf(weights.layers[layer], part))
+  const layout = {
+    batch,
+    steps,
+    rotation: { positions: tape.tensor(positions, [batch, steps]), cos, sin },
+  }
+  const masks = chosen && rowMasks(chosen, { batch, steps, selected: wanted })
+  const normed = forwardLayers(
     config,
     reshape(lookup(embedding, ids), [product(batch, steps), hiddenSize]),
     {
-      batch,
-      steps,
-      rotation: { positions: tape.tensor(positions, [batch, steps]), cos, sin },
+      norm,
+      finalNorm: vector("final_norm", weights.finalNorm),
+      addAndNorm: (x, change, weight) => addAndNorm(x, change, weight, config.normEpsilon),
+      select: (x) => lookup(x, wanted),
       project: (x, layer, part) => {
         const [matrix, bias] = projection(weights.layers[layer], part)
         const name = `layer${layer}.${part}`
         const result = multiplyBy(x, name, matrix, bias)
         const tables = adapterTables(config, adapters, layer, part)
-        if (chosen === undefined || tables === undefined) return result
-        return add(result, adapted(x, name, tables, { chosen, batch, steps }))
+        if (masks === undefined || tables === undefined) return result
+        const isSelected = layer === config.layers - 1 && part !== "queryKeyValue"
+        return addAdapted(result, x, name, tables, masks(tables.owners, isSelected))
       },
-      norm: (layer, part) => vector(`layer${layer}.${part}`, normOf(weights.layers[layer], part)),
-      attend: (layer, heads) => {
+      attend: (stacked, layer) => {
+        const heads = separateHeads(config, stacked, layout, (part) => norm(layer, part))
         delta.push(heads.keys.value, heads.values.value)
         const bias = tape.tensor(biases.get(config.slidingWindows[layer])!, [])
-        return attendWithCache(heads, { ...past[layer], bias, capacity, steps })
+        const mixed = attendWithCache(heads, { ...past[layer], bias, capacity, steps })
+        return joinHeads(config, mixed, layout)
       },
     },
   )
 
-  const normed = rmsNorm(
-    lookup(last, wanted),
-    vector("final_norm", weights.finalNorm),
-    config.normEpsilon,
-  )
   const logits = weights.head.values === weights.embedding
     ? linear(normed, embedding)
     : multiplyBy(normed, "head", weights.head)
   g.node("LogSoftmax", [logits.value], { axis: -1 }, "log_probs")
   g.output("log_probs", "float32", ["N", vocabularySize])
-  const stacked = delta.map((value) => g.node("Unsqueeze", [value, g.integers([0])]))
-  g.node("Concat", stacked, { axis: 0 }, "delta")
-  g.output("delta", "float32", [delta.length, "B", keyValueHeads, "S", headSize])
+  g.node("Concat", delta, { axis: 0 }, "delta")
+  g.output("delta", "float32", [`${delta.length}*B`, keyValueHeads, "S", headSize])
   return g.encode()
 }
 
@@ -134,34 +140,6 @@ function normOf(layer: LayerWeights, part: Norm): Float32Array {
   return weight
 }
 
-/** Attention over the cache and the new tokens, without joining their keys and values. */
-function attendWithCache(
-  { queries, keys, values }: Heads,
-  past: {
-    readonly keys: Tensor
-    readonly values: Tensor
-    readonly bias: Tensor
-    readonly capacity: KnownSize
-    readonly steps: KnownSize
-  },
-): Tensor {
-  const { tape } = queries
-  const g = tape.graph
-  const scaled = { transposed: true, scale: 1 / Math.sqrt(keys.shape[3] as number) }
-  const scores = g.node("Concat", [
-    matmul(queries, past.keys, scaled).value,
-    matmul(queries, keys, scaled).value,
-  ], { axis: -1 })
-  const shares = g.node("Softmax", [g.node("Add", [scores, past.bias.value])], { axis: -1 })
-  const sides = g.node("Concat", [past.capacity.value, past.steps.value], { axis: 0 })
-  const [onPast, onNew] = g.nodes("Split", [shares, sides], 2, { axis: -1 })
-  const rows = queries.shape.slice(0, 3)
-  return add(
-    matmul(tape.tensor(onPast, [...rows, past.capacity]), past.values),
-    matmul(tape.tensor(onNew, [...rows, past.steps]), values),
-  )
-}
-
 /** `x [T, columns]` times the transposed matrix, plus the bias. */
 function multiplyBy(
   x: Tensor,
@@ -170,113 +148,25 @@ function multiplyBy(
   bias?: Float32Array,
 ): Tensor {
   const { tape } = x
-  const g = tape.graph
   const biases = bias && tape.weight(`${name}.bias`, [rows], bias)
-  if (values instanceof Float32Array) {
-    return linear(x, tape.weight(name, [rows, columns], values), biases)
-  }
-  const blocks = Math.ceil(columns / blockSize)
-  const shape = [rows, blocks, (blockSize * values.bits) / 8]
-  const multiplied = g.node("com.microsoft:MatMulNBits", [
-    x.value,
-    g.weight(name, "uint8", shape, values.codes),
-    g.weight(`${name}.scales`, "float32", [rows, blocks], values.scales),
-  ], {
-    K: columns,
-    N: rows,
-    bits: values.bits,
-    block_size: blockSize,
-    // 4: activations are quantised to 8 bits too, per block; without it 8-bit weights are 10 times slower
-    accuracy_level: 4,
-  })
-  const result = tape.tensor(multiplied, [x.shape[0], rows])
-  return biases ? add(result, biases) : result
+  return values instanceof Float32Array
+    ? linear(x, tape.weight(name, [rows, columns], values), biases)
+    : blockProduct(x, { name, rows, columns, values }, biases)
 }
 
-/** What each row's adapter adds to a product: `x [B * S, columns]` to `[B * S, rows]`. */
-function adapted(
+/** Adds to `result [T, rows]` what each row's adapter makes of `x [T, columns]`. */
+function addAdapted(
+  result: Tensor,
   x: Tensor,
   name: string,
-  tables: AdapterTables,
-  o: { readonly chosen: Tensor; readonly batch: KnownSize; readonly steps: KnownSize },
+  { rows, columns, owners, a, b }: AdapterTables,
+  mask: Tensor,
 ): Tensor {
-  const { rank, rows, columns } = tables
-  const entries = tables.a.length / (columns * rank)
-  const ofRows = (matrix: "a" | "b", ...shape: number[]) => {
-    const table = x.tape.weight(`${name}.adapters_${matrix}`, [entries, ...shape], tables[matrix])
-    return lookup(table, o.chosen)
-  }
-  const perRow = reshape(x, [o.batch, o.steps, columns])
-  const change = matmul(matmul(perRow, ofRows("a", columns, rank)), ofRows("b", rank, rows))
-  return reshape(change, [product(o.batch, o.steps), rows])
-}
-
-/** The size of one dimension of a value, known when the graph runs. */
-function sizeOf(
-  g: GraphBuilder,
-  name: string,
-  x: Value,
-  index: number,
-): KnownSize {
-  return { name, value: g.node("Shape", [x], { start: index, end: index + 1 }) }
-}
-
-/** `0 .. count - 1`, where `count` is a list of one number. */
-function range(g: GraphBuilder, count: Value): Value {
-  const limit = g.node("Squeeze", [count])
-  return g.node("Range", [g.integers([0], true), limit, g.integers([1], true)])
-}
-
-/** Positions of the new tokens `[B, S]`; those of padding may pass the table's end, and are held back. */
-function newPositions(g: GraphBuilder, pastLengths: Value, steps: Value, limit: Value): Value {
-  const begin = g.node("Unsqueeze", [pastLengths, g.integers([1])])
-  const positions = g.node("Add", [begin, range(g, steps)])
-  return g.node("Min", [positions, g.node("Sub", [limit, g.integers([1])])])
-}
-
-/**
- * What is added to the scores: 0 where a token may look, `hidden` elsewhere, `[B, 1, group * S, C + S]`.
- * A token sees its row's cache, and new tokens up to itself; with a sliding window only the latest
- * `window` positions of these, its own among them.
- */
-function attentionBias(
-  g: GraphBuilder,
-  config: LlamaConfig,
-  o: {
-    readonly pastLengths: Value
-    readonly batch: KnownSize
-    readonly steps: KnownSize
-    readonly capacity: KnownSize
-    readonly window: number | null
-  },
-): Value {
-  const unsqueeze = (x: Value, ...axes: number[]) => g.node("Unsqueeze", [x, g.integers(axes)])
-  const lengths = unsqueeze(o.pastLengths, 1, 2, 3) // [B, 1, 1, 1]
-  const rows = unsqueeze(range(g, o.steps.value), 1) // [S, 1]
-  const slots = range(g, o.capacity.value) // [C]
-  const columns = range(g, o.steps.value) // [S]
-  let seesPast = g.node("Less", [slots, lengths]) // [B, 1, 1, C]
-  let seesNew = g.node("LessOrEqual", [columns, rows]) // [S, S]
-  if (o.window !== null) {
-    const first = g.node("Sub", [rows, g.integers([o.window - 1])]) // [S, 1]
-    const inWindow = g.node("GreaterOrEqual", [slots, g.node("Add", [lengths, first])]) // [B, 1, S, C]
-    seesPast = g.node("And", [seesPast, inWindow])
-    seesNew = g.node("And", [seesNew, g.node("GreaterOrEqual", [columns, first])])
-  }
-  const one = g.integers([1])
-  const expand = (mask: Value, width: Value) =>
-    g.node("Expand", [
-      mask,
-      g.node("Concat", [o.batch.value, one, o.steps.value, width], { axis: 0 }),
-    ])
-  const sees = g.node("Concat", [
-    expand(seesPast, o.capacity.value),
-    expand(seesNew, o.steps.value),
-  ], {
-    axis: -1,
-  })
-  const bias = g.node("Where", [sees, g.scalar(0), g.scalar(hidden)]) // [B, 1, S, C + S]
-  const group = config.heads / config.keyValueHeads
-  // Rows of a group lie head by head, so the same S rows repeat `group` times.
-  return group === 1 ? bias : g.node("Tile", [bias, g.integers([1, 1, group, 1])])
+  const { tape } = x
+  const g = tape.graph
+  const ranks = linear(x, tape.weight(`${name}.adapters_a`, [owners.length, columns], a))
+  // Chosen, not multiplied by 0 or 1: what another adapter makes of a row may be infinite.
+  const own = g.node("Where", [mask.value, ranks.value, g.scalar(0)])
+  const up = tape.weight(`${name}.adapters_b`, [owners.length, rows], b)
+  return tape.tensor(g.node("Gemm", [own, up.value, result.value]), result.shape)
 }

@@ -4,12 +4,12 @@
  */
 import { add, scale } from "../onnx/operations/arithmetic.ts"
 import { lookup } from "../onnx/operations/lookup.ts"
-import { logLikelihood, rmsNorm, softmax } from "../onnx/operations/normalise.ts"
+import { logLikelihood, softmax } from "../onnx/operations/normalise.ts"
 import { linear, matmul } from "../onnx/operations/products.ts"
 import { concat, reshape, zeros } from "../onnx/operations/shapes.ts"
 import type { Tape, Tensor } from "../onnx/tape.ts"
 import type { LlamaConfig } from "./config.ts"
-import { forwardLayers, type Heads } from "./forward.ts"
+import { forwardLayers, type Heads, joinHeads, separateHeads } from "./forward.ts"
 import { type LinearModule, moduleShape, stackedModules } from "./linear_modules.ts"
 import type { ParameterGroup } from "./parameters.ts"
 import { ropeTable } from "./rope.ts"
@@ -56,28 +56,34 @@ export function trainingLogProbs(tape: Tape, config: LlamaConfig, inputs: Traini
     ) => [window, causalBias(tape, config, tokens, window)]),
   )
   const embedding = needed("embedding")
-  const last = forwardLayers(
+  const layout = {
+    batch: rows,
+    steps: tokens,
+    rotation: {
+      positions: tape.tensor(tape.graph.integers([0]), [1]),
+      cos: tape.weight("rope_cos", half, cos),
+      sin: tape.weight("rope_sin", half, sin),
+    },
+  }
+  const normed = forwardLayers(
     config,
     reshape(lookup(embedding, ids), [rows * tokens, config.hiddenSize]),
     {
-      batch: rows,
-      steps: tokens,
-      rotation: {
-        positions: tape.tensor(tape.graph.integers([0]), [1]),
-        cos: tape.weight("rope_cos", half, cos),
-        sin: tape.weight("rope_sin", half, sin),
-      },
+      norm: (layer, part) => needed(part, layer),
+      finalNorm: needed("finalNorm"),
       project: (x, layer, part) => {
         const y = linear(x, needed(part, layer), parameter(`${part}Bias`, layer))
         const correction = adapter &&
           lowRankProduct(x, config, stackedModules[part], (module) => adapter(module, layer))
         return correction === undefined ? y : add(y, correction)
       },
-      norm: (layer, part) => needed(part, layer),
-      attend: (layer, heads) => attend(heads, biases.get(config.slidingWindows[layer])!),
+      attend: (stacked, layer) => {
+        const heads = separateHeads(config, stacked, layout, (part) => needed(part, layer))
+        const mixed = attend(heads, biases.get(config.slidingWindows[layer])!)
+        return joinHeads(config, mixed, layout)
+      },
     },
   )
-  const normed = rmsNorm(last, needed("finalNorm"), config.normEpsilon)
   const logits = linear(normed, config.tiedHead ? embedding : needed("head"))
   return reshape(logLikelihood(logits, targets), [rows, tokens])
 }
