@@ -1,4 +1,5 @@
 import process from "node:process"
+import type { Aim } from "./_aims.ts"
 import { markdownTable, type Table } from "../src/show/table.ts"
 
 /** The answer of one benchmark: a question, the figures, and what one has to know to read them. */
@@ -7,6 +8,8 @@ export interface BenchTable extends Table {
   columns: string[]
   rows: (string | number)[][]
   notes: string[]
+  /** The figures of it that something was aimed at. */
+  aims?: Aim[]
 }
 
 /** Prints a table as Markdown. */

@@ -14,7 +14,7 @@ export async function decodeOverhead(
 ): Promise<BenchTable> {
   await using subject = await openSubject(size)
   const prompt = promptOf(16)
-  const rounds = quick ? 12 : 60
+  const rounds = quick ? 12 : size === "135M" ? 10 : 60
   const rows: (string | number)[][] = []
   const time = (write: (onToken: () => void) => PromiseLike<unknown>) => () =>
     timeText(write, subject.inEngine)

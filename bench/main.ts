@@ -1,55 +1,58 @@
 /**
- * Runs the benches and prints their tables; a whole run is kept in `results/`.
+ * Runs the benches and prints their tables, and at the end what was aimed at; a whole run is kept in
+ * `results/`, with its pictures.
  *
- * `deno task bench [--quick] [--large] [--only name]`
+ * `deno task bench [--quick] [--only name]`
  */
 import { mkdir, writeFile } from "node:fs/promises"
 import process from "node:process"
 import { parseArgs } from "node:util"
 import { lineChart } from "../src/show/line_chart.ts"
+import { markdownTable } from "../src/show/table.ts"
+import { type Aim, aimsChart, aimsTable } from "./_aims.ts"
+import { batching } from "./batching.ts"
 import type { ChartedTable } from "./_charted_table.ts"
 import { contextLength } from "./context_length.ts"
 import { decodeOverhead } from "./decode_overhead.ts"
+import { guidance } from "./guidance.ts"
 import { kernels } from "./kernels.ts"
 import { describeMachine } from "./_machine.ts"
 import { memory } from "./memory.ts"
+import { peersDecode } from "./peers_decode.ts"
 import { prefill } from "./prefill.ts"
+import { quantisation } from "./quantisation.ts"
+import { speculation } from "./speculation.ts"
 import { type BenchTable, printTable } from "./_table.ts"
 import { training } from "./training.ts"
 
 type Bench = (options: { quick: boolean }) => Promise<BenchTable | ChartedTable>
 
 const benches: Record<string, Bench> = {
-  decode_overhead: decodeOverhead,
+  guidance,
+  peers_decode: peersDecode,
+  speculation,
+  batching,
+  kernels,
+  decode_overhead: ({ quick }) => decodeOverhead({ quick, size: quick ? "15M" : "135M" }),
   prefill,
   context_length: contextLength,
   memory,
-  kernels,
+  quantisation,
   training,
-}
-/** Minutes long, and only on request. */
-const large: Record<string, Bench> = {
-  decode_overhead_large: ({ quick }) => decodeOverhead({ quick, size: "135M" }),
 }
 
 const { values: options } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
-    large: { type: "boolean", default: false },
     only: { type: "string" },
   },
 })
-const known = { ...benches, ...large }
-if (options.only !== undefined && !Object.hasOwn(known, options.only)) {
-  const names = Object.keys(known).join(", ")
+if (options.only !== undefined && !Object.hasOwn(benches, options.only)) {
+  const names = Object.keys(benches).join(", ")
   process.stderr.write(`there is no bench "${options.only}"; there are ${names}\n`)
   process.exit(1)
 }
-const chosen = options.only !== undefined
-  ? { [options.only]: known[options.only] }
-  : options.large
-  ? known
-  : benches
+const chosen = options.only === undefined ? benches : { [options.only]: benches[options.only] }
 
 const machine = describeMachine()
 process.stdout.write(
@@ -57,6 +60,7 @@ process.stdout.write(
 )
 const tables: Record<string, BenchTable> = {}
 const charts: Record<string, string> = {}
+const aims: Aim[] = []
 for (const [name, bench] of Object.entries(chosen)) {
   progress(`${Object.keys(tables).length + 1} of ${Object.keys(chosen).length}: ${name} ...`)
   const { chart, ...table } = { chart: undefined, ...await bench({ quick: options.quick }) }
@@ -64,7 +68,12 @@ for (const [name, bench] of Object.entries(chosen)) {
   printTable(table)
   process.stdout.write("\n")
   tables[name] = table
+  aims.push(...table.aims ?? [])
   if (chart !== undefined) charts[name] = lineChart(chart)
+}
+if (aims.length > 0) {
+  process.stdout.write(`## What was aimed at\n\n${markdownTable(aimsTable(aims))}\n`)
+  charts.aims = aimsChart(aims)
 }
 if (options.only === undefined) await keep()
 
@@ -76,7 +85,7 @@ function progress(line: string): void {
 async function keep(): Promise<void> {
   const folder = new URL("results/", import.meta.url)
   await mkdir(folder, { recursive: true })
-  const results = { machine, quick: options.quick, tables }
+  const results = { machine, quick: options.quick, aims, tables }
   await writeFile(new URL("latest.json", folder), JSON.stringify(results, undefined, 2) + "\n")
   for (const [name, svg] of Object.entries(charts)) {
     await writeFile(new URL(`${name}.svg`, folder), svg)

@@ -2,14 +2,9 @@
  * TensorFlow.js with its WebAssembly backend: installed into a folder of its own, so that it is no
  * dependency of the project, and the part of its surface that the bench calls.
  */
-import { execFile } from "node:child_process"
-import { existsSync } from "node:fs"
-import { mkdir, writeFile } from "node:fs/promises"
 import { createRequire } from "node:module"
-import { homedir } from "node:os"
 import { join } from "node:path"
-import process from "node:process"
-import { promisify } from "node:util"
+import { installPackages } from "./_install_packages.ts"
 
 export const version = "4.22.0"
 
@@ -69,26 +64,13 @@ export interface Tfjs {
 
 /** Installs it where that has not been done, and loads it; throws with the reason if it cannot. */
 export async function loadTfjs(): Promise<Tfjs> {
-  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache")
-  const folder = join(cache, "genarm-peers", `tfjs-${version}`)
+  const packages = ["tfjs", "tfjs-backend-wasm"].map((name) => `@tensorflow/${name}@${version}`)
+  const folder = await installPackages(`tfjs-${version}`, packages)
   const wasm = join(folder, "node_modules/@tensorflow/tfjs-backend-wasm/dist/")
-  if (!existsSync(join(folder, "installed"))) await install(folder)
   const require = createRequire(join(folder, "package.json"))
   const tf: Tfjs = require("@tensorflow/tfjs") // the core alone comes without gradients
   require("@tensorflow/tfjs-backend-wasm").setWasmPaths(wasm)
   if (!await tf.setBackend("wasm")) throw new Error("its WebAssembly backend does not start")
   await tf.ready()
   return tf
-}
-
-async function install(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true })
-  await writeFile(join(folder, "package.json"), JSON.stringify({ private: true }))
-  const packages = ["tfjs", "tfjs-backend-wasm"].map((name) => `@tensorflow/${name}@${version}`)
-  const options = ["--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1"]
-  const npm = ["install", ...options, ...packages]
-  await promisify(execFile)("npm", npm, { cwd: folder, timeout: 300_000 }).catch((error) => {
-    throw new Error(`npm failed: ${error.stderr?.trim().split("\n")[0] || error.message}`)
-  })
-  await writeFile(join(folder, "installed"), "") // last, so that half an install is none
 }
