@@ -11,6 +11,16 @@ export interface Aim {
   readonly better: "lower" | "higher"
 }
 
+/** An aim for a figure as a table prints it: "1.10 (1.05 to 1.15)". */
+export function aimAt(
+  question: string,
+  cell: string | number,
+  better: Aim["better"],
+  aim: number,
+): Aim {
+  return { question, measured: parseFloat(String(cell)), aim, better }
+}
+
 /** One line for each aim. */
 export function aimsTable(aims: readonly Aim[]): Table {
   return {

@@ -27,7 +27,7 @@ const samples = 40
 const context = 8192
 
 async function measure({ side, texts, tokens }: Workload): Promise<Sample[]> {
-  await using subject = await openSubject("15M", context)
+  await using subject = await openSubject("15M", { context, keepsPrompts: true })
   await using pipeline = await subject.open()
   const { engine } = subject
   const out: Sample[] = []

@@ -34,8 +34,17 @@ export interface Subject extends AsyncDisposable {
   rows(prompt: string, reward?: boolean): number[][]
 }
 
-/** Writes a model and opens it. */
-export async function openSubject(size: ModelSize, context?: number): Promise<Subject> {
+/**
+ * Writes a model and opens it. Prompts are run anew for each text, so that each costs what the first
+ * does, unless `keepsPrompts`.
+ */
+export async function openSubject(
+  size: ModelSize,
+  { context, keepsPrompts = false }: {
+    readonly context?: number
+    readonly keepsPrompts?: boolean
+  } = {},
+): Promise<Subject> {
   const model = await writeRandomModel(size, context === undefined ? {} : { context })
   const { folder } = model
   const spec = { name: size, folder, precision: "f32", device: "cpu", threads } as const
@@ -46,6 +55,7 @@ export async function openSubject(size: ModelSize, context?: number): Promise<Su
     name: opened.name,
     vocabularySize: opened.vocabularySize,
     contextLength: opened.contextLength,
+    ...keepsPrompts && { bytesPerToken: opened.bytesPerToken },
     openCache: () => opened.openCache(),
     async forward(rows) {
       const start = performance.now()
@@ -64,7 +74,7 @@ export async function openSubject(size: ModelSize, context?: number): Promise<Su
     engine,
     tokenizer,
     inEngine: () => inEngine,
-    cacheBytes: () => opened.slab.bytes,
+    cacheBytes: () => opened.cacheBytes,
     open: ({ sampler, reward = true } = {}) => {
       const graph = defineGraph({
         base: folder,

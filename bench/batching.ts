@@ -1,5 +1,6 @@
 import type { Pipeline } from "genarm"
 import type { Point } from "../src/show/line_chart.ts"
+import { aimAt } from "./_aims.ts"
 import type { ChartedTable } from "./_charted_table.ts"
 import { median, spread } from "./_statistics.ts"
 import { openSubject, promptOf, threads } from "./_subject.ts"
@@ -63,6 +64,14 @@ export async function batching(
       median(rates[side]).toFixed(1),
       spread(gains[side], 2),
     ]),
+    aims: [
+      aimAt(
+        `${most} prompts at once, ${size}: times one at a time`,
+        median(gains[counts.length - 1]),
+        "higher",
+        4,
+      ),
+    ],
     notes: [
       `Random float32 weights, ${threads} threads; ${tokens} tokens a text with \`generateAll\`, the ` +
       "prompts' time included; medians, all sides in turn.",

@@ -1,4 +1,5 @@
 import { greedy, sampling } from "genarm"
+import { aimAt } from "./_aims.ts"
 import { bareLoop } from "./_bare_loop.ts"
 import type { ModelSize } from "./_random_model.ts"
 import { median, spread } from "./_statistics.ts"
@@ -48,6 +49,10 @@ export async function decodeOverhead(
       "1 + outside / bare",
     ],
     rows,
+    aims: size !== "135M" ? [] : rows.filter((row) => String(row[1]).startsWith("generate")).map(
+      (row) =>
+        aimAt(`all outside the engine, ${size} f32, ${row[0]}: of the step`, row[7], "lower", 1.02),
+    ),
     notes: [
       `Random float32 weights, ${threads} threads; one reward, which is the base itself after a ` +
       "prefix: two rows of one forward. Log-probabilities on.",

@@ -1,5 +1,6 @@
 import { arm, defineGraph, openPipeline, type Pipeline, sampling } from "genarm"
 import { availableParallelism } from "node:os"
+import { type Aim, aimAt } from "./_aims.ts"
 import { adapterRank, writeRandomAdapter } from "./_random_adapter.ts"
 import { type ModelSize, writeRandomModel } from "./_random_model.ts"
 import { median, spread } from "./_statistics.ts"
@@ -45,6 +46,7 @@ export async function guidance(
     adapters.push(disposal.use(await writeRandomAdapter(model.folder, seed)).folder)
   }
   const rows: (string | number)[][] = []
+  const reached: Aim[] = []
   for (const precision of ["f32", "q4"] as const) {
     await using opened = new AsyncDisposableStack()
     const pipelines: Pipeline[] = []
@@ -76,6 +78,9 @@ export async function guidance(
         median(first[i]).toFixed(0),
         i === 0 ? "" : spread(ratios(first), 2),
       ])
+      if (i === 0) continue
+      const question = `${name}, ${size} ${precision}: of the base's time`
+      reached.push(aimAt(question, spread(ratios(each), 2), "lower", aims[precision]))
     }
   }
   return {
@@ -99,6 +104,7 @@ export async function guidance(
       "has a prompt of its own, so that none is read from a cache.",
       "Medians; ratios are of neighbouring texts, with their quartiles.",
     ],
+    aims: reached,
   }
 }
 

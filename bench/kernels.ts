@@ -9,6 +9,7 @@ import {
 } from "genarm/math"
 import { plainKernels } from "../src/math/kernels/plain_loops.ts"
 import { type KernelFigures, numpyKernels, torchKernels } from "./peers/kernels.ts"
+import { type Aim, aimAt } from "./_aims.ts"
 import { median } from "./_statistics.ts"
 import { type BenchTable, printTable } from "./_table.ts"
 
@@ -48,8 +49,25 @@ export async function kernels({ quick }: { quick: boolean }): Promise<BenchTable
     question: "What does the arithmetic of one token cost?",
     columns: ["vocab", "rewards", "work", "µs", "beside", "µs there", "ratio"],
     rows,
+    aims: aimsOf(rows),
     notes,
   }
+}
+
+/** What was aimed at with 151,936 ids. */
+function aimsOf(rows: readonly (readonly (string | number)[])[]): Aim[] {
+  const wanted: [work: string, beside: string, what: string, aim: number][] = [
+    ["mix", "a copy", "of a copy's speed", 0.6],
+    ["mix, draw by top-p", "plain, sorting", "times as fast as plain JavaScript", 6],
+    ["mix, draw by top-p", "NumPy", "times as fast as NumPy", 1],
+    ["mix, draw by top-p", "PyTorch", "times as fast as PyTorch", 1],
+  ]
+  return wanted.flatMap(([work, beside, what, aim]) =>
+    rows.filter((row) => row[0] === 151936 && row[2] === work && String(row[4]).startsWith(beside))
+      .map((row) =>
+        aimAt(`${work}, 151,936 ids, ${row[1]} rewards: ${what}`, row[6], "higher", aim)
+      )
+  )
 }
 
 async function besidePeers(

@@ -2,6 +2,7 @@ import { execFile } from "node:child_process"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
+import { aimAt } from "./_aims.ts"
 import type { Point } from "../src/show/line_chart.ts"
 import type { ChartedTable } from "./_charted_table.ts"
 import { median } from "./_statistics.ts"
@@ -38,6 +39,14 @@ export async function memory({ quick }: { quick: boolean }): Promise<ChartedTabl
       "heap, last",
     ],
     rows,
+    aims: rows.filter((row) => row[1] === "guided").map((row) =>
+      aimAt(
+        `memory, ${row[0]}: growth in MB beside the caches`,
+        Math.max(1, Number(row[5])),
+        "lower",
+        10,
+      )
+    ),
     notes: [
       "MB. Resident memory less the bytes of the key-value caches, and the JavaScript heap; medians " +
       "over the first and the last quarter of the samples.",

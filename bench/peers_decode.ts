@@ -3,6 +3,7 @@ import { parseArgs } from "node:util"
 import { contestColumns, type ContestSize, contestTitle, runContest } from "./peers/_contest.ts"
 import { writeDecodeFiles } from "./peers/_decode_files.ts"
 import { decodeContests } from "./peers/decode.ts"
+import { type Aim, aimAt } from "./_aims.ts"
 import type { ModelSize } from "./_random_model.ts"
 import { type BenchTable, printTable } from "./_table.ts"
 
@@ -35,8 +36,9 @@ export async function peersDecode(
     "threads among them; a quick run tries one, which is usually the fastest.",
     "The reward of the peers is a model in full; ours is the same model as an adapter on the base, " +
     "or in full.",
-    "Same ids: how many of the first ids are ours where both choose the likeliest token. With 4 " +
-    "bits, kernels that round activations in other places soon part on random weights.",
+    "Same ids: how many of the first ids are ours where both choose the likeliest token; with " +
+    "float32 weights all should be. At 4 bits each has its own scales, and random weights part soon. " +
+    "Ours and Q4_0 keep the head in 8 bits; exports to ONNX keep it in 4, and so read fewer bytes.",
   ]
   for (const contest of decodeContests) {
     if (!contestTitle(contest).includes(only)) continue
@@ -48,8 +50,24 @@ export async function peersDecode(
     question: `How fast is it beside what one would otherwise run? (${size} weights)`,
     columns: contestColumns,
     rows,
+    aims: aimsOf(rows, size),
     notes,
   }
+}
+
+/** The least that was aimed at, as peer / ours. */
+function aimsOf(rows: readonly (readonly (string | number)[])[], size: string): Aim[] {
+  const wanted: [peer: string, ours: string, aim: number][] = [
+    ["official method (PyTorch)", "with an adapter", 3],
+    ["transformers.js", "with an adapter", 1.6],
+    ["transformers.js", "unguided", 1],
+    ["llama.cpp", "unguided", 1],
+  ]
+  return wanted.flatMap(([peer, ours, aim]) =>
+    rows.filter((row) => row[0] === peer && row[2] === ours).map((row) =>
+      aimAt(`${peer}, ${row[1]}, ${size}, ours ${ours}: peer / ours`, row[5], "higher", aim)
+    )
+  )
 }
 
 if (import.meta.main) {

@@ -1,3 +1,4 @@
+import { aimAt } from "./_aims.ts"
 import { bareLoop } from "./_bare_loop.ts"
 import { median, spread } from "./_statistics.ts"
 import { openSubject, promptOf, threads } from "./_subject.ts"
@@ -34,6 +35,9 @@ export async function prefill({ quick }: { quick: boolean }): Promise<BenchTable
     question: `How long until the first token of a prompt of ${length}? (15M weights)`,
     columns: ["text", "bare ms", "pipeline ms", "pipeline / bare", "outside µs"],
     rows,
+    aims: rows.map(([text, , , ratio]) =>
+      aimAt(`first token of ${length}, ${text}: of the engine's prefill`, ratio, "lower", 1.05)
+    ),
     notes: [
       `Random float32 weights, ${threads} threads. Bare is the engine call that reads the same ids; ` +
       "the pipeline also encodes the prompt, opens caches and chooses a token.",

@@ -125,8 +125,14 @@ function sessionOptions(spec: EngineSpec): InferenceSession.SessionOptions {
     intraOpNumThreads: spec.threads,
     // Failures reach the caller as errors; the runtime need not print them too.
     logSeverityLevel: 4,
-    // Threads that spin between runs take the cores from every other engine.
-    extra: { session: { intra_op: { allow_spinning: "0" } } },
+    // Threads wait for each other between two operations faster when they spin; for longer, or between
+    // runs, they would take the cores from everybody else.
+    extra: {
+      session: {
+        intra_op: { allow_spinning: "1", spin_duration_us: "100" },
+        force_spinning_stop: "1",
+      },
+    },
   }
 }
 
