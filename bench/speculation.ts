@@ -3,7 +3,6 @@ import { arm, defineGraph, openPipeline, type Pipeline, speculative } from "gena
 import type { GraphSpec, SpeculativeOptions } from "genarm"
 import { Runtime } from "genarm/effect"
 import { fileURLToPath } from "node:url"
-import { openTokenizer } from "../src/files/tokenizer.ts"
 import type { Engine } from "../src/engine/engine.ts"
 import { cpu } from "../src/runtime/onnx_runtime.ts"
 import { aimAt } from "./_aims.ts"
