@@ -12,14 +12,13 @@ import { median, spread } from "./_statistics.ts"
 import { type BenchTable, printTable } from "./_table.ts"
 import { interleave } from "./_timing.ts"
 
-/** Ids of the smaller of the random models. */
-const vocabulary = 32000
-
 /** Times guided texts with and without drafts. */
 export async function speculation({ quick }: { quick: boolean }): Promise<BenchTable> {
   const rows = [
     ...await embedded(quick),
-    ...await constructed(quick ? "15M" : "135M", quick ? "3M" : "15M", quick),
+    ...quick
+      ? await constructed("15M", "3M", { vocabulary: 4096, quick })
+      : await constructed("135M", "15M", { vocabulary: 32000, quick }),
   ]
   return {
     question: "Does speculation pay, and does it ever cost?",
@@ -76,7 +75,8 @@ async function embedded(quick: boolean): Promise<(string | number)[][]> {
 async function constructed(
   base: ModelSize,
   draft: ModelSize,
-  quick: boolean,
+  /** `vocabulary`: ids of the smaller of the two. */
+  { vocabulary, quick }: { readonly vocabulary: number; readonly quick: boolean },
 ): Promise<(string | number)[][]> {
   await using large = await writeRandomModel(base)
   await using small = await writeRandomModel(draft, { seed: 2 })

@@ -262,7 +262,13 @@ describe("a training in an Effect program", () => {
       name: "mine",
       known: ["armPreference", "dpo", "nextToken"],
     })
-    const plugins = { reward: [], schedule: [], sampler: [], strategy: [], objective: [mine.definition] }
+    const plugins = {
+      reward: [],
+      schedule: [],
+      sampler: [],
+      strategy: [],
+      objective: [mine.definition],
+    }
     const provided = own.pipe(Effect.provideService(Registry, plugins))
     const [first] = (await Effect.runPromise(provided)).log
     const [plain] = result.log
