@@ -25,7 +25,7 @@ const memory = 0.95
 const worthwhile = 1.05
 
 /** Plain steps after which a draft that does not pay is tried again, at most and at first. */
-const [longestRest, shortestRest] = [64, 8]
+const [longestRest, shortestRest] = [128, 32]
 
 /** Decides by what has been accepted. */
 export class DraftLength {

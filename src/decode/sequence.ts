@@ -102,10 +102,9 @@ export class Sequence {
     return { sequence, runOf: copyOf }
   }
 
-  /** What a step costs, as far as it is known: see `OpenModel.stepCost`. */
+  /** What a step costs, as far as it is known: the slowest engine's, as they run side by side. */
   get stepCost(): number {
-    const engines = new Map(this.needed.map(({ engine, stepCost }) => [engine, stepCost ?? 0]))
-    return [...engines.values()].reduce((sum, cost) => sum + cost, 0)
+    return this.needed.reduce((most, { stepCost = 0 }) => Math.max(most, stepCost), 0)
   }
 
   /** Tokens written. */

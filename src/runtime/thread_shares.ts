@@ -23,8 +23,8 @@ export function divideThreads(costs: readonly number[], threads: number): number
 /** What a weight costs in a step of one row, relative to one of 32 bits: measured at 135M weights. */
 const costOfWeight: Record<Precision, number> = { f32: 1, q8: 0.53, q4: 0.43 }
 
-/** What a step costs beside its weights. */
-const overhead = 500_000
+/** What a step costs beside its weights: calls, messages between threads, what is small in a graph. */
+const overhead = 2_000_000
 
 /** What each further row costs, relative to the first: weights are read once for all. */
 const costOfRow = 0.15

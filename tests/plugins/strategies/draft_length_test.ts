@@ -136,8 +136,8 @@ describe("the length of drafts", () => {
         rest = 0
       }
     }
-    assertEquals(rests.slice(0, 5), [8, 16, 32, 64, 64])
-    assertEquals(Math.max(...rests), 64)
+    assertEquals(rests.slice(0, 4), [32, 64, 128, 128])
+    assertEquals(Math.max(...rests), 128)
   })
 
   it("comes back when drafts have become good, and then forgets the long rests", () => {
@@ -158,7 +158,7 @@ describe("the length of drafts", () => {
       rests.push(count)
     }
     const first = rests.indexOf(0)
-    assertEquals(rests.slice(first, first + 9), [0, 0, 0, 0, 0, 0, 0, 0, 1])
+    assertEquals(rests.slice(first, first + 33), [...Array(32).fill(0), 1])
   })
 
   it("learns nothing from a round without a draft", () => {
