@@ -22,7 +22,7 @@ interface Side {
 
 /** Times texts that are written at once. */
 export async function batching(
-  { quick, rounds = quick ? 5 : 7 }: { quick: boolean; rounds?: number },
+  { quick, rounds = quick ? 5 : 4 }: { quick: boolean; rounds?: number },
 ): Promise<ChartedTable> {
   const size = quick ? "15M" : "135M"
   await using subject = await openSubject(size)

@@ -32,7 +32,7 @@ const guided: readonly Side[] = [
 
 /** Times guided texts beside those of the base alone, for adapters and for a model of their own. */
 export async function guidance(
-  { quick, size = quick ? "15M" : "135M", rounds = quick ? 12 : 20 }: {
+  { quick, size = quick ? "15M" : "135M", rounds = quick ? 8 : 12 }: {
     quick: boolean
     size?: ModelSize
     rounds?: number

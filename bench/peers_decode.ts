@@ -25,7 +25,7 @@ export async function peersDecode(
   await using files = await writeDecodeFiles(size)
   const contestSize: ContestSize = quick
     ? { text: { prompt, tokens: 24 }, rounds: 4, tries: 1 }
-    : { text: { prompt, tokens: 48 }, rounds: 10, tries: Infinity }
+    : { text: { prompt, tokens: 32 }, rounds: 6, tries: 3 }
   const { rounds, text: { tokens } } = contestSize
   const rows: (string | number)[][] = []
   const notes = [
