@@ -1,15 +1,15 @@
 /**
- * Runs the benches and prints their tables, and at the end what was aimed at; a whole run is kept in
- * `results/`, with its pictures.
+ * Runs the benches and prints their tables, and at the end what was aimed at. Tables are kept in
+ * `results/latest.json` (`quick.json` for quick ones), each with the machine and the commit of its run,
+ * and pictures beside it; a table that is measured again replaces the earlier one.
  *
  * `deno task bench [--quick] [--only name]`
  */
-import { mkdir, writeFile } from "node:fs/promises"
 import process from "node:process"
 import { parseArgs } from "node:util"
 import { lineChart } from "../src/show/line_chart.ts"
 import { markdownTable } from "../src/show/table.ts"
-import { type Aim, aimsChart, aimsTable } from "./_aims.ts"
+import { aimsChart, aimsTable } from "./_aims.ts"
 import { batching } from "./batching.ts"
 import type { ChartedTable } from "./_charted_table.ts"
 import { contextLength } from "./context_length.ts"
@@ -20,6 +20,7 @@ import { describeMachine } from "./_machine.ts"
 import { memory } from "./memory.ts"
 import { peersDecode } from "./peers_decode.ts"
 import { prefill } from "./prefill.ts"
+import { openResults } from "./_results.ts"
 import { quantisation } from "./quantisation.ts"
 import { speculation } from "./speculation.ts"
 import { type BenchTable, printTable } from "./_table.ts"
@@ -58,36 +59,24 @@ const machine = describeMachine()
 process.stdout.write(
   `${machine.cpu}, ${machine.cores} cores, ${machine.platform}, ${machine.runtime}\n\n`,
 )
-const tables: Record<string, BenchTable> = {}
-const charts: Record<string, string> = {}
-const aims: Aim[] = []
+const results = await openResults(options.quick ? "quick.json" : "latest.json")
+let done = 0
 for (const [name, bench] of Object.entries(chosen)) {
-  progress(`${Object.keys(tables).length + 1} of ${Object.keys(chosen).length}: ${name} ...`)
+  progress(`${++done} of ${Object.keys(chosen).length}: ${name} ...`)
   const { chart, ...table } = { chart: undefined, ...await bench({ quick: options.quick }) }
   progress("")
   printTable(table)
   process.stdout.write("\n")
-  tables[name] = table
-  aims.push(...table.aims ?? [])
-  if (chart !== undefined) charts[name] = lineChart(chart)
+  await results.keep(name, { ...table, machine })
+  if (chart !== undefined && !options.quick) await results.draw(name, lineChart(chart))
 }
+const aims = results.aims(Object.keys(chosen))
 if (aims.length > 0) {
   process.stdout.write(`## What was aimed at\n\n${markdownTable(aimsTable(aims))}\n`)
-  charts.aims = aimsChart(aims)
 }
-if (options.only === undefined) await keep()
+if (!options.quick) await results.draw("aims", aimsChart(results.aims(Object.keys(benches))))
 
 /** A line that the next one replaces. */
 function progress(line: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`)
-}
-
-async function keep(): Promise<void> {
-  const folder = new URL("results/", import.meta.url)
-  await mkdir(folder, { recursive: true })
-  const results = { machine, quick: options.quick, aims, tables }
-  await writeFile(new URL("latest.json", folder), JSON.stringify(results, undefined, 2) + "\n")
-  for (const [name, svg] of Object.entries(charts)) {
-    await writeFile(new URL(`${name}.svg`, folder), svg)
-  }
 }
