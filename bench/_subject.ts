@@ -51,6 +51,9 @@ export async function openSubject(
   const opened = await openEngine(spec)
   if (!(opened instanceof DeltaEngine)) throw new Error("internal: expected a delta engine")
   let inEngine = 0
+  // Calls may overlap: the time that at least one of them runs.
+  let running = 0
+  let since = 0
   const engine: Engine = {
     name: opened.name,
     vocabularySize: opened.vocabularySize,
@@ -58,10 +61,12 @@ export async function openSubject(
     ...keepsPrompts && { bytesPerToken: opened.bytesPerToken },
     openCache: () => opened.openCache(),
     async forward(rows) {
-      const start = performance.now()
-      const results = await opened.forward(rows)
-      inEngine += performance.now() - start
-      return results
+      if (running++ === 0) since = performance.now()
+      try {
+        return await opened.forward(rows)
+      } finally {
+        if (--running === 0) inEngine += performance.now() - since
+      }
     },
     close: () => opened.close(),
   }
