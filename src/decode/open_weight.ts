@@ -2,22 +2,39 @@
 import { GenArmError } from "../errors.ts"
 import type { Weight } from "../graph/graph.ts"
 import { definitionOf } from "../plugin/registry.ts"
+import type { SequenceInfo } from "../plugin/reward.ts"
 import type { ScheduleDefinition, ScheduleState, ScheduleStep } from "../plugin/schedule.ts"
 import { guard } from "./guard.ts"
+import type { Keeper } from "./kept_state.ts"
 import type { OpenGraph } from "./open_graph.ts"
 
 /** A weight at work. */
-export type OpenWeight = number | {
-  readonly plugin: string
-  readonly state: ScheduleState
+export type OpenWeight = number | Keeper<ScheduleState>
+
+/** What a weight is opened for. */
+export interface WeightPlace {
+  /** The reward. */
+  readonly term: string
+  readonly info: SequenceInfo
+  /** A state that is there already; the schedule opens one where there is none. */
+  readonly state: ScheduleState | undefined
 }
 
-/** Begins a text; `term` is the reward, for errors. */
-export function openWeight(graph: OpenGraph, weight: Weight, term: string): OpenWeight {
+/** Begins a text. */
+export function openWeight(
+  graph: OpenGraph,
+  weight: Weight,
+  { term, info, state }: WeightPlace,
+): OpenWeight {
   if (typeof weight === "number") return weight
   const schedule: ScheduleDefinition = definitionOf(graph.plugins, "schedule", weight)
   const plugin = schedule.name
-  return { plugin, state: guard(plugin, () => schedule.open(weight.options), term) }
+  return {
+    plugin,
+    role: `schedule "${plugin}" of "${term}"`,
+    term,
+    state: state ?? guard(plugin, () => schedule.open(weight.options, info), term),
+  }
 }
 
 /** The weight in force at a token. */

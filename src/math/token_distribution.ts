@@ -1,12 +1,13 @@
 import { nextFloat32, TokenWeights } from "./_token_weights.ts"
 import { topKThreshold } from "./_top_k.ts"
 import { topPLast } from "./_top_p.ts"
+import { typicalThreshold } from "./_typical.ts"
 import { type Region, regionFor } from "./kernels/region.ts"
 import type { Truncation } from "./truncation.ts"
 
 /**
- * The distribution of one token, softmax(scores / temperature) truncated by top-k, top-p and min-p
- * in this order, and the draws from it.
+ * The distribution of one token, softmax(scores / temperature) truncated by top-k, top-p, min-p and
+ * typicality in this order, and the draws from it.
  *
  * Which ids are cut, and which is drawn, has the same answer on every JavaScript engine, with and
  * without WebAssembly: exponentials are float32 polynomials, and sums run in a fixed order. Nothing
@@ -58,7 +59,7 @@ export class TokenDistribution {
    * one is NaN or +Infinity. The distribution is then unset.
    */
   set(scores: Float32Array, truncation: Truncation): this {
-    const { temperature, topK, topP, minP } = truncation
+    const { temperature, topK, topP, minP, typicalP } = truncation
     const held = this.#held
     held.unset()
     this.#count = -1
@@ -84,6 +85,10 @@ export class TokenDistribution {
     }
     // The greatest weight is 1.
     if (minP !== undefined && minP > 0) held.keepAtLeast(held.weights, ceilFloat32(minP))
+    if (typicalP !== undefined && typicalP < 1) {
+      const least = typicalThreshold(region, held, placed, max, temperature, typicalP)
+      held.keepAtLeast(region.candidates, least)
+    }
     return this
   }
 

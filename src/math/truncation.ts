@@ -1,6 +1,7 @@
 /**
  * How scores become the distribution that a token is drawn from. The steps apply in the order of
- * the fields, as Hugging Face's logits warpers do; a step left out cuts nothing.
+ * the fields, as the warpers of Hugging Face's `generate` do (transformers 5.24.0); a step left out cuts
+ * nothing.
  *
  * @example
  * ```ts
@@ -22,6 +23,12 @@ export interface Truncation {
   readonly topP?: number
   /** Keeps the ids at least `minP` times as likely as the most likely one, in [0, 1]. */
   readonly minP?: number
+  /**
+   * Locally typical sampling (https://arxiv.org/abs/2202.00666): of what the others left, keeps the ids
+   * whose surprisal is nearest to the entropy, until they reach this share, in (0, 1], and those as near
+   * as the last of them. The likeliest id may go. 1 keeps all.
+   */
+  readonly typicalP?: number
 }
 
 /**
@@ -39,7 +46,7 @@ export interface Truncation {
  * ```
  */
 export function checkTruncation(truncation: Truncation): void {
-  const { temperature, topK, topP, minP } = truncation
+  const { temperature, topK, topP, minP, typicalP } = truncation
   if (!(temperature > 0 && temperature < Infinity)) {
     throw new RangeError(
       `expected a finite temperature above 0, found ${temperature}: for greedy decoding use argmax`,
@@ -58,6 +65,11 @@ export function checkTruncation(truncation: Truncation): void {
   if (minP !== undefined && !(minP >= 0 && minP <= 1)) {
     throw new RangeError(
       `expected minP from 0 to 1, found ${minP}: leave it out to keep all ids`,
+    )
+  }
+  if (typicalP !== undefined && !(typicalP > 0 && typicalP <= 1)) {
+    throw new RangeError(
+      `expected typicalP above 0 and at most 1, found ${typicalP}: leave it out to keep all ids`,
     )
   }
 }

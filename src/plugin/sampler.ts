@@ -35,15 +35,26 @@ export interface SamplerState {
   logProbability(id: number): number
   /** The log of the sum of exp(scores), where the last step found it on the way. */
   readonly logNormalizer?: number | undefined
+  /** Hears of the token that was chosen, whoever chose it. */
+  accept?(id: number): void
+  /** A state for a copy of the sequence; the two go on separately. One without `accept` needs none. */
+  fork?(): SamplerState
+  /** Forgets the last `count` accepted tokens. One without `accept` needs none. */
+  rewind?(count: number): void
+}
+
+/** What a sampler learns about a sequence when it is opened. */
+export interface SamplerSequence {
+  /** Entries of `scores`: the base's vocabulary. */
+  readonly vocabularySize: number
+  /** The base model's prompt. */
+  readonly promptIds: readonly number[]
 }
 
 /** A sampler plugin. */
 export interface SamplerDefinition<Options = unknown> extends PluginDefinition<"sampler", Options> {
   /** Begins a sequence. */
-  readonly open: (
-    options: Options,
-    sequence: { readonly vocabularySize: number },
-  ) => SamplerState
+  readonly open: (options: Options, sequence: SamplerSequence) => SamplerState
 }
 
 /** A sampler plugin: call it with options for the `sampler` of a graph. */

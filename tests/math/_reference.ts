@@ -29,7 +29,7 @@ export function weightsOf(scores: Float32Array, temperature: number): Float32Arr
 
 /** The probabilities `[vocab]` left by each warper in turn, with full sorts; 0 for a cut id. */
 export function truncated(scores: Float32Array, truncation: Truncation): number[] {
-  const { temperature, topK, topP, minP } = truncation
+  const { temperature, topK, topP, minP, typicalP } = truncation
   const weights = weightsOf(scores, temperature)
   const ids = Array.from(scores.keys())
   const scoreAt = (rank: number) => scores.toSorted((a, b) => b - a)[rank]
@@ -49,11 +49,35 @@ export function truncated(scores: Float32Array, truncation: Truncation): number[
     })
   }
   if (minP !== undefined) kept = kept.filter((id) => weights[id] >= minP)
+  if (typicalP !== undefined && typicalP < 1) kept = typical(scores, weights, kept, truncation)
 
   const total = kept.reduce((sum, id) => sum + weights[id], 0)
   const probabilities = new Array<number>(scores.length).fill(0)
   for (const id of kept) probabilities[id] = weights[id] / total
   return probabilities
+}
+
+/** The ids that the typical step keeps of those there are. */
+function typical(
+  scores: Float32Array,
+  weights: Float32Array,
+  ids: readonly number[],
+  { temperature, typicalP = 1 }: Truncation,
+): number[] {
+  const max = scores.reduce((a, b) => Math.max(a, b))
+  const possible = ids.filter((id) => weights[id] > 0)
+  const total = possible.reduce((sum, id) => sum + weights[id], 0)
+  const surprisal = (id: number) => (max - scores[id]) / temperature
+  const mean = possible.reduce((sum, id) => sum + weights[id] * surprisal(id), 0) / total
+  const distance = (id: number) => Math.fround(Math.abs(surprisal(id) - mean))
+  let before = 0
+  let farthest = 0
+  for (const id of possible.toSorted((a, b) => distance(a) - distance(b))) {
+    if (before >= typicalP * total) break
+    before += weights[id]
+    farthest = distance(id)
+  }
+  return possible.filter((id) => distance(id) <= farthest)
 }
 
 /** Uniform numbers in [0, 1) of a generator other than the one under test. */

@@ -7,6 +7,8 @@ describe("checkTruncation", () => {
     checkTruncation({ temperature: Number.MIN_VALUE })
     checkTruncation({ temperature: 1e300, topK: 1, topP: 1, minP: 0 })
     checkTruncation({ temperature: 1, topK: 1e6, topP: Number.MIN_VALUE, minP: 1 })
+    checkTruncation({ temperature: 1, typicalP: Number.MIN_VALUE })
+    checkTruncation({ temperature: 1, typicalP: 1 })
   })
 
   it("names what is out of its range", () => {
@@ -22,6 +24,9 @@ describe("checkTruncation", () => {
       [{ temperature: 1, topP: NaN }, "found NaN"],
       [{ temperature: 1, minP: -0.1 }, "minP from 0 to 1, found -0.1"],
       [{ temperature: 1, minP: 1.5 }, "found 1.5"],
+      [{ temperature: 1, typicalP: 0 }, "typicalP above 0 and at most 1, found 0"],
+      [{ temperature: 1, typicalP: 1.01 }, "found 1.01"],
+      [{ temperature: 1, typicalP: NaN }, "found NaN"],
     ]
     for (const [truncation, part] of refused) {
       assertThrows(() => checkTruncation(truncation), RangeError, part)

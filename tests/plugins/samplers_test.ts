@@ -117,9 +117,14 @@ describe("the probabilities of a sampler", () => {
     { temperature: 0.5 },
     { topK: 40, topP: 0.9, minP: 0.01 },
     { temperature: 2, temperatureConvention: "modelArithmetic" },
+    { typicalP: 0.5 },
+    { repetitionPenalty: 1.3, topK: 100 },
   ]
   const open = (given: SamplingOptions): SamplerState =>
-    sampling.definition.open(sampling(given).options, { vocabularySize: scores.length })
+    sampling.definition.open(sampling(given).options, {
+      vocabularySize: scores.length,
+      promptIds: [4, 9],
+    })
 
   it("are those it draws with, and take no random number", () => {
     for (const given of options) {
@@ -139,7 +144,7 @@ describe("the probabilities of a sampler", () => {
   })
 
   it("are 1 for the choice of a greedy one", () => {
-    const sampler = greedy.definition.open({}, { vocabularySize: 4 })
+    const sampler = greedy.definition.open({}, { vocabularySize: 4, promptIds: [] })
     const out = new Float32Array(4).fill(NaN)
     sampler.probabilities!({ scores: Float32Array.of(1, 3, -Infinity, 3), weightSum: 1 }, out)
     assertEquals([...out], [0, 1, 0, 0])
@@ -147,7 +152,7 @@ describe("the probabilities of a sampler", () => {
   })
 
   it("are none where there is nothing to choose", () => {
-    const samplers = [greedy.definition.open({}, { vocabularySize: 2 }), open({})]
+    const samplers = [greedy.definition.open({}, { vocabularySize: 2, promptIds: [] }), open({})]
     for (const sampler of samplers) {
       const size = sampler === samplers[0] ? 2 : 3000
       for (const score of [NaN, Infinity, -Infinity]) {
