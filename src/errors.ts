@@ -8,6 +8,16 @@
 export type GenArmReason =
   /** A graph, or data for one, is not what `defineGraph` takes; `path` leads to the place. */
   | { readonly _tag: "InvalidGraph"; readonly path: readonly (string | number)[] }
+  /** The text of a formula cannot be read; `position` is the index in it, in UTF-16 units. */
+  | { readonly _tag: "InvalidFormula"; readonly text: string; readonly position: number }
+  /** The file of a graph cannot be read, or is neither JSON nor YAML. */
+  | { readonly _tag: "InvalidGraphFile"; readonly file: string }
+  /** A graph's file asks for a module of plugins that the program has not allowed. */
+  | {
+    readonly _tag: "PluginNotAllowed"
+    readonly specifier: string
+    readonly allowed: readonly string[]
+  }
   /** An option of a call is out of its range or unknown; `path` leads to it. */
   | { readonly _tag: "InvalidOption"; readonly path: readonly (string | number)[] }
   /** A graph names a plugin that is not registered. */

@@ -7,6 +7,7 @@ import { modelRefSchema } from "../plugin/model_ref_schema.ts"
 import { isPluginNode } from "../plugin/node.ts"
 import { decodeAt, type Path, printPath, printValue } from "../plugin/options.ts"
 import type { Plugins } from "../plugin/registry.ts"
+import { isChoice } from "./parse_formula.ts"
 import { type Graph, type GraphSpec, makeGraph, type RewardTerm, type Weight } from "./graph.ts"
 
 const specSchema = Schema.Struct({
@@ -24,7 +25,10 @@ const specSchema = Schema.Struct({
   stop: Schema.optionalKey(Schema.Array(Schema.NonEmptyString)),
 })
 
-/** Names of rewards stand in formulas: a letter, then letters, digits, `_` or `-`. */
+/**
+ * Names of rewards stand in formulas: a letter, then letters, digits, `_` or `-`. What a formula makes
+ * of several rewards is named by its text, such as `max(kind, funny)`.
+ */
 const namePattern = /^\p{L}[\p{L}\p{N}_-]*$/u
 
 /**
@@ -43,7 +47,7 @@ export function defineGraphWith(plugins: Plugins, spec: GraphSpec): Graph {
   const rewards: Record<string, RewardTerm> = {}
   for (const [name, term] of Object.entries(checked.rewards ?? {})) {
     const path = ["rewards", name]
-    if (!namePattern.test(name) || name === "base") {
+    if (!(namePattern.test(name) || isChoice(name)) || name === "base") {
       throw invalid(path, `"${name}" cannot name a reward: begin with a letter, and not "base"`)
     }
     checkTemplate(term.template, [...path, "template"])

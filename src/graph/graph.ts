@@ -3,6 +3,7 @@ import { type PluginNode, transient } from "../plugin/node.ts"
 import { printPath } from "../plugin/options.ts"
 import { GenArmError } from "../errors.ts"
 import type { ModelRef } from "../files/model_ref.ts"
+import { printCall, printNumber } from "./formula_terms.ts"
 
 /** A schedule as part of a graph. */
 export type ScheduleNode = PluginNode<"schedule">
@@ -76,18 +77,11 @@ export function makeGraph(parts: Graph): Graph {
  */
 export function formula({ rewards }: Pick<Graph, "rewards">): string {
   return Object.entries(rewards).reduce((text, [name, { weight }]) => {
-    if (typeof weight !== "number") return `${text} + ${printSchedule(weight)}*${name}`
-    const size = Math.abs(weight)
-    const number = Number.isInteger(size) ? size.toFixed(1) : String(size)
-    return `${text} ${weight < 0 ? "-" : "+"} ${number}*${name}`
+    if (typeof weight !== "number") {
+      return `${text} + ${printCall(weight.plugin, weight.options)}*${name}`
+    }
+    return `${text} ${weight < 0 ? "-" : "+"} ${printNumber(Math.abs(weight))}*${name}`
   }, "base")
-}
-
-function printSchedule({ plugin, options }: ScheduleNode): string {
-  const parts = Object.entries((options ?? {}) as object).map(([key, value]) =>
-    `${key}: ${JSON.stringify(value)}`
-  )
-  return `${plugin}(${parts.join(", ")})`
 }
 
 /** The graph as JSON data; fails with the path of anything that JSON cannot hold. */

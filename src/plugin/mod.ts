@@ -17,16 +17,19 @@ export type {
 } from "./objective.ts"
 export { defineReward } from "./reward.ts"
 export type {
+  Candidates,
   RewardDefinition,
   RewardPlugin,
   RewardSource,
   RewardState,
   SequenceInfo,
+  WrittenTokens,
 } from "./reward.ts"
 export { defineSampler } from "./sampler.ts"
 export type {
   SamplerDefinition,
   SamplerPlugin,
+  SamplerSequence,
   SamplerState,
   SamplerStep,
   Uniforms,
@@ -41,8 +44,12 @@ export type {
   StrategyDefinition,
   StrategyPlugin,
 } from "./strategy.ts"
+export { rewardParts } from "./reward_parts.ts"
+export type { OpenRewardParts, RewardParts } from "./reward_parts.ts"
+export { nodeSchema } from "./node_schema.ts"
 export { definition, transient } from "./node.ts"
 export type { NoOptions, PluginDefinition, PluginFactory, PluginKind, PluginNode } from "./node.ts"
-export type { Plugins } from "./registry.ts"
+export { withPlugins } from "./registry.ts"
+export type { AnyPlugin, Plugins } from "./registry.ts"
 export { GenArmError } from "../errors.ts"
 export type { GenArmReason } from "../errors.ts"

@@ -4,7 +4,9 @@
  * needs no registration.
  */
 import { Schema } from "effect"
-import { decodeAt } from "./options.ts"
+import { type CheckPart, checkParts } from "./node_schema.ts"
+import { decodeAt, type Path, printValue } from "./options.ts"
+import { type CheckTag, wrongPlugin } from "./wrong_plugin.ts"
 
 /** What a plugin is for. */
 export type PluginKind = "reward" | "schedule" | "sampler" | "strategy" | "objective"
@@ -62,7 +64,7 @@ export function pluginFactory<Kind extends PluginKind, Options, Definition exten
 ): PluginFactory<Kind, Options, Definition> {
   const complete = { ...plugin, kind }
   const create = (options?: unknown): PluginNode<Kind> =>
-    checkedNode(complete, options, [], "InvalidOption")
+    checkedNode(complete, options, [], "InvalidOption", builtNode)
   return Object.assign(create, { definition: complete }) as unknown as PluginFactory<
     Kind,
     Options,
@@ -70,21 +72,40 @@ export function pluginFactory<Kind extends PluginKind, Options, Definition exten
   >
 }
 
-/** A node whose options have been checked; `path` is where it stands. */
+/** A node whose options have been checked; `path` is where they stand. */
 export function checkedNode<Kind extends PluginKind>(
   plugin: PluginDefinition<Kind, unknown>,
   options: unknown,
-  path: readonly (string | number)[],
-  tag: "InvalidGraph" | "InvalidOption",
+  path: Path,
+  tag: CheckTag,
+  checkPart: CheckPart,
 ): PluginNode<Kind> {
   const schema = (plugin.options ?? noOptions) as Schema.Codec<unknown, unknown>
   const decoded = decodeAt(schema, options === undefined ? {} : options, path, tag)
-  return Object.freeze({ plugin: plugin.name, options: freezeData(decoded), [definition]: plugin })
+  const checked = checkParts(decoded, path, checkPart)
+  return Object.freeze({ plugin: plugin.name, options: freezeData(checked), [definition]: plugin })
+}
+
+/** A node among the options of another in code, where no registry knows names. */
+function builtNode(kind: PluginKind, value: unknown, path: Path): PluginNode {
+  const node = fromFactory(value)
+  const found = isPluginNode(node) ? node[definition] : undefined
+  if (found === undefined) {
+    const data = isPluginNode(node) ? ", which is data: call the plugin, or give all as data" : ""
+    throw wrongPlugin(kind, `${printValue(value)}${data}`, path, "InvalidOption")
+  }
+  if (found.kind !== kind) {
+    throw wrongPlugin(kind, `the ${found.kind} plugin "${found.name}"`, path, "InvalidOption")
+  }
+  if (node === value) return node as PluginNode
+  return checkedNode(found, undefined, [...path, "options"], "InvalidOption", builtNode)
 }
 
 /** Freezes plain data throughout; what else options may hold (a typed array) stays as it is. */
 function freezeData<A>(value: A): A {
   if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value
+  // A node has been frozen as far as it may be: a live one changes.
+  if (definition in value) return value
   const prototype: unknown = Object.getPrototypeOf(value)
   if (![Object.prototype, Array.prototype, null].includes(prototype as never)) return value
   for (const inner of Object.values(value)) freezeData(inner)
@@ -95,4 +116,11 @@ function freezeData<A>(value: A): A {
 export function isPluginNode(value: unknown): value is PluginNode {
   return typeof value === "object" && value !== null &&
     typeof (value as PluginNode).plugin === "string"
+}
+
+/** A plugin that was not called stands for itself without options, which are yet to be checked. */
+export function fromFactory(value: unknown): unknown {
+  if (typeof value !== "function" || !("definition" in value)) return value
+  const plugin = value.definition as PluginDefinition<PluginKind, unknown>
+  return { plugin: plugin.name, [definition]: plugin }
 }

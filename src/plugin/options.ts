@@ -1,6 +1,7 @@
 /** Checking plain data against a schema, with errors that lead to the place. */
 import { Schema } from "effect"
 import { GenArmError } from "../errors.ts"
+import { hint } from "./nearest.ts"
 
 /** Keys from the root of some data to a place in it. */
 export type Path = readonly (string | number)[]
@@ -70,19 +71,32 @@ export function decodeAt<A>(
 
 /** What to say of a key that is not among those of its object, where the schema leads there. */
 function known(schema: object, inside: Path): string | undefined {
-  let place: object | undefined = schema
+  let places = unwrap(schema)
   for (const [depth, key] of inside.entries()) {
-    // An optional key wraps the schema of its value.
-    while (place !== undefined && !("fields" in place)) {
-      place = "schema" in place ? place.schema as object : undefined
+    const isLast = depth === inside.length - 1
+    const fields = places.flatMap((place) => "fields" in place ? [place.fields as Fields] : [])
+    if (isLast && places.length > 0 && fields.length === places.length) {
+      const keys = [...new Set(fields.flatMap((field) => Object.keys(field)))]
+      if (keys.includes(String(key))) return undefined
+      const near = hint(String(key), keys, " (", ")")
+      return `Expected no key but ${keys.join(", ") || "none"}${near}`
     }
-    if (place === undefined) return undefined
-    const fields = place.fields as Record<string | number, object>
-    if (Object.hasOwn(fields, key)) place = fields[key]
-    else if (depth < inside.length - 1) return undefined
-    else return `Expected no key but ${Object.keys(fields).join(", ") || "none"}`
+    places = places.flatMap((place) => {
+      if (!("fields" in place)) return "value" in place ? unwrap(place.value as object) : []
+      const field = (place.fields as Fields)[key]
+      return Object.hasOwn(place.fields as Fields, key) ? unwrap(field) : []
+    })
   }
   return undefined
+}
+
+type Fields = Readonly<Record<string | number, object>>
+
+/** The objects, arrays and records that a schema stands for: one in a key that may be missing, some in a union. */
+function unwrap(schema: object): object[] {
+  if ("fields" in schema || "value" in schema) return [schema]
+  if ("members" in schema) return (schema.members as object[]).flatMap(unwrap)
+  return "schema" in schema ? unwrap(schema.schema as object) : []
 }
 
 /** A value as it stands in a message: short, and whatever it is. */

@@ -27,6 +27,8 @@ export interface SequenceInfo {
   readonly vocabularySize: number
   /** The base model's prompt. */
   readonly promptIds: readonly number[]
+  /** Ids that end a text, as the base model names them; none where it names none. */
+  readonly eos: readonly number[]
   /** The name of an id, as the base's tokenizer spells it. */
   readonly token: (id: number) => string | undefined
   /** The text of ids. */
@@ -35,7 +37,28 @@ export interface SequenceInfo {
   readonly encode: (text: string) => readonly number[]
 }
 
-/** A reward at work on one sequence; all state lives here. */
+/** The likeliest tokens of a step, for rewards that look at a few. */
+export interface Candidates {
+  /** Ids, the likeliest by base and row rewards first. */
+  readonly ids: readonly number[]
+  /** The text that was written with each of them added, without the prompt. */
+  readonly texts: readonly string[]
+}
+
+/** What has been written, for rewards of whole texts. */
+export interface WrittenTokens {
+  /** Without the prompt. */
+  readonly ids: readonly number[]
+  /** The same as text. */
+  readonly text: string
+}
+
+/**
+ * A reward at work on one sequence; all state lives here. It is of one of three grains: `score` scores
+ * every id, `scoreCandidates` the likeliest ones, and `scoreText` alone what has been written, for
+ * strategies that choose among texts. `scoreText` may stand beside the others, which otherwise add up
+ * over the tokens of a text.
+ */
 export interface RewardState<Source extends string = string> {
   /**
    * Scores every id as the next token.
@@ -43,7 +66,15 @@ export interface RewardState<Source extends string = string> {
    * @param rows For each source natural-log probabilities `[vocabularySize]`; read only.
    * @param out `[vocabularySize]`, to be filled in whole; `-Infinity` rules an id out.
    */
-  score(rows: Readonly<Record<Source, Float32Array>>, out: Float32Array): void
+  score?(rows: Readonly<Record<Source, Float32Array>>, out: Float32Array): void
+  /** How many of the likeliest ids `scoreCandidates` looks at; all others are ruled out. */
+  readonly candidates?: number
+  /** Scores candidates for the next token, all in one call: a number for each, `-Infinity` rules out. */
+  scoreCandidates?(candidates: Candidates): ArrayLike<number> | Promise<ArrayLike<number>>
+  /** Milliseconds within which its promises settle, or the text fails; 60,000 where absent. */
+  readonly timeLimit?: number
+  /** The reward of a whole text, or of its beginning so far. */
+  scoreText?(written: WrittenTokens): number | Promise<number>
   /** Hears of the token that was chosen. */
   accept?(id: number): void
   /** A state for a copy of the sequence; the two go on separately. */

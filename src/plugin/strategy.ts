@@ -78,6 +78,13 @@ export interface GuidedSequence<Source extends string = string> {
    * accepted. A wrong guess costs its computation and changes nothing. At most `room - 1` tokens.
    */
   preview(ids: readonly number[], models?: PreviewModels): Promise<void>
+  /**
+   * Each reward of the tokens written, by its name in the graph, before its weight: what it gave the
+   * tokens in total, for an ARM `sum_t log pi_r`, or what it gives the text, where it judges texts.
+   */
+  rewards(): Promise<Readonly<Record<string, number>>>
+  /** The weights of the rewards, at the last `evaluate`. */
+  readonly weights: Readonly<Record<string, number>>
   /** A second sequence with the same tokens and random numbers of its own; close it when done. */
   fork(): GuidedSequence<Source>
   /** Forgets the last `count` tokens. */

@@ -14,6 +14,7 @@ import {
   sampling,
 } from "genarm"
 import { describe, it } from "node:test"
+import { builtins } from "../../plugins/builtins.ts"
 
 const reward = arm({ model: "m" })
 const one = (term: object) => ({ base: "b", rewards: { x: term } })
@@ -24,6 +25,9 @@ function refuse(spec: unknown, reason: GenArmReason, ...parts: string[]): void {
   assertEquals(error.reason, reason)
   for (const part of parts) assert(error.message.includes(part), `${part} in: ${error.message}`)
 }
+
+/** The names of a kind, as errors list them. */
+const known = (kind: keyof typeof builtins) => builtins[kind].map(({ name }) => name)
 
 const invalid = (...path: (string | number)[]): GenArmReason => ({ _tag: "InvalidGraph", path })
 
@@ -99,8 +103,16 @@ describe("a graph", () => {
     refuse(
       one({ reward: { plugin: "arm", options: { modle: "m", model: "m" } }, weight: 1 }),
       invalid("rewards", "x", "reward", "options", "modle"),
-      "model, revision, weights",
+      'Expected no key but model, revision, weights, adapter (did you mean "model"?)',
     )
+    refuse({ base: { model: "b", wieghts: "q4" } }, invalid("base", "wieghts"), '"weights"')
+    const weight = { plugin: "phases", options: { phases: [{ wieght: 1 }] } }
+    refuse(
+      one({ reward, weight }),
+      invalid("rewards", "x", "weight", "options", "phases", 0, "wieght"),
+      'did you mean "weight"',
+    )
+    refuse(one({ reward, wieght: 1 }), invalid("rewards", "x", "wieght"), 'did you mean "weight"')
   })
 
   it("refuses wrong types and missing parts, with the path", () => {
@@ -146,21 +158,22 @@ describe("a graph", () => {
         _tag: "UnknownPlugin",
         kind: "reward",
         name: "armm",
-        known: ["arm", "contrast", "logitBias", "prompted"],
+        known: known("reward"),
       },
-      '"armm"',
-      "arm, contrast",
+      'there is no reward plugin "armm": did you mean "arm"?, at rewards.x.reward; known are arm,',
     )
-    const schedule = { plugin: "cosine", options: {} }
-    const known = ["linear", "phases"]
-    const reason: GenArmReason = { _tag: "UnknownPlugin", kind: "schedule", name: "cosine", known }
-    refuse(one({ reward, weight: schedule }), reason)
+    const schedule = { plugin: "wavy", options: {} }
+    refuse(
+      one({ reward, weight: schedule }),
+      { _tag: "UnknownPlugin", kind: "schedule", name: "wavy", known: known("schedule") },
+      'there is no schedule plugin "wavy", at rewards.x.weight; known are',
+    )
     const sampler = { plugin: "constructor" }
     refuse({ base: "b", sampler }, {
       _tag: "UnknownPlugin",
       kind: "sampler",
       name: "constructor",
-      known: ["greedy", "sampling"],
+      known: known("sampler"),
     })
   })
 
@@ -178,7 +191,7 @@ describe("a graph", () => {
       _tag: "UnknownPlugin",
       kind: "sampler",
       name: "arm",
-      known: ["greedy", "sampling"],
+      known: known("sampler"),
     })
   })
 

@@ -19,6 +19,7 @@ import {
 } from "genarm"
 import { describe, it } from "node:test"
 import { inspect } from "node:util"
+import { builtins } from "../../plugins/builtins.ts"
 
 const reward = arm({ model: "m" })
 const graph = (weights: Record<string, Weight>) =>
@@ -152,7 +153,7 @@ describe("a graph that is saved", () => {
       _tag: "UnknownPlugin",
       kind: "reward",
       name: "mine",
-      known: ["arm", "contrast", "logitBias", "prompted"],
+      known: builtins.reward.map(({ name }) => name),
     })
   })
 })

@@ -155,7 +155,7 @@ describe("a schedule of one's own", () => {
         let weight = 1
         return {
           weight: (at) => {
-            asked.push(at)
+            asked.push({ position: at.position, maxTokens: at.maxTokens })
             return weight += step
           },
         }
