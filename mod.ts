@@ -36,10 +36,16 @@
  *
  * @module
  */
-import { builtins } from "./plugins/mod.ts"
+import { builtins } from "./plugins/builtins.ts"
 import type { Pipeline } from "./src/decode/pipeline.ts"
 import { defineGraphWith } from "./src/graph/define_graph.ts"
 import type { Graph, GraphSpec } from "./src/graph/graph.ts"
+import { type ExplainOptions, explainWith } from "./src/explain_graph.ts"
+import type { Explanation } from "./src/graph/explanation.ts"
+import { type LoadGraphOptions, loadGraphWith } from "./src/graph/graph_file.ts"
+import { graphSchemaOf, type JsonSchema } from "./src/graph/graph_schema.ts"
+import type { AnyPlugin } from "./src/plugin/mod.ts"
+import { withPlugins } from "./src/plugin/mod.ts"
 import { type OpenOptions, openPipelineWith } from "./src/open_pipeline.ts"
 import { type TrainingRun, type TrainOptions, trainWith } from "./src/train/train.ts"
 import type { TrainSpec } from "./src/train/train_spec.ts"
@@ -134,37 +140,81 @@ export function train(spec: TrainSpec, options: TrainOptions = {}): Promise<Trai
   return trainWith(builtins, spec, options)
 }
 
-export {
-  arm,
-  armPreference,
-  contrast,
-  dpo,
-  greedy,
-  linear,
-  live,
-  logitBias,
-  nextToken,
-  phases,
-  prompted,
-  sampling,
-  speculative,
-} from "./plugins/mod.ts"
+/**
+ * Reads a graph from a JSON or YAML file. Plugins that do not come with the SDK are imported by the
+ * specifiers that the file names, if `allow` names them too.
+ *
+ * @throws {GenArmError} `InvalidGraphFile`, `PluginNotAllowed`, and the errors of `defineGraph`.
+ *
+ * @example
+ * ```ts
+ * import { defineGraph, loadGraph, prompted, saveGraph } from "genarm"
+ * import { assertEquals } from "@std/assert"
+ * import { mkdtemp } from "node:fs/promises"
+ * import { tmpdir } from "node:os"
+ * import { join } from "node:path"
+ *
+ * const sad = { reward: prompted({ prefix: "A sad story. " }), weight: -0.5 }
+ * const file = join(await mkdtemp(join(tmpdir(), "graph-")), "graph.yaml")
+ * await saveGraph(defineGraph({ base: "./models/base", rewards: { sad } }), file)
+ * assertEquals(String(await loadGraph(file)), "base - 0.5*sad")
+ * ```
+ */
+export function loadGraph(file: string | URL, options: LoadGraphOptions = {}): Promise<Graph> {
+  return loadGraphWith(builtins, file, options)
+}
+
+/**
+ * Says what a graph would run: engines and the rows of each, terms, sampler, strategy, and what they
+ * cost, as data and, by `String`, as text. Nothing is loaded; of folders the sizes are looked at.
+ *
+ * @example
+ * ```ts
+ * import { explain, prompted } from "genarm"
+ * import { assertEquals } from "@std/assert"
+ *
+ * const sad = { reward: prompted({ prefix: "A sad story. " }), weight: -0.5 }
+ * const plan = await explain({ base: "tests/fixtures/models/llama", rewards: { sad } })
+ * assertEquals(plan.engines.length, 1)
+ * assertEquals(plan.engines[0].rows.length, 2) // the prompt, and the prompt after the prefix
+ * ```
+ */
+export function explain(
+  graph: Graph | GraphSpec,
+  options: ExplainOptions = {},
+): Promise<Explanation> {
+  return explainWith(builtins, graph, options)
+}
+
+/**
+ * The JSON Schema of graphs as data, for editors and other programs, with the options of the plugins
+ * that come with the SDK and of `plugins`.
+ *
+ * @example
+ * ```ts
+ * import { graphSchema } from "genarm"
+ * import { assertEquals } from "@std/assert"
+ *
+ * assertEquals(graphSchema().$schema, "https://json-schema.org/draft/2020-12/schema")
+ * ```
+ */
+export function graphSchema(plugins: readonly AnyPlugin[] = []): JsonSchema {
+  return graphSchemaOf(withPlugins(builtins, plugins))
+}
+
+export * from "./plugins/mod.ts"
+export { parseFormula } from "./src/graph/parse_formula.ts"
+export type { FormulaParts } from "./src/graph/parse_formula.ts"
+export { saveGraph } from "./src/graph/graph_file.ts"
+export type { LoadGraphOptions, SaveGraphOptions } from "./src/graph/graph_file.ts"
 export type {
-  ArmOptions,
-  ArmPreferenceOptions,
-  ContrastOptions,
-  ContrastSide,
-  DpoOptions,
-  DraftCosts,
-  DraftModel,
-  LinearOptions,
-  LiveWeight,
-  LogitBiasOptions,
-  PhasesOptions,
-  PromptedOptions,
-  SamplingOptions,
-  SpeculativeOptions,
-} from "./plugins/mod.ts"
+  ExplainedEngine,
+  ExplainedRow,
+  ExplainedTerm,
+  Explanation,
+} from "./src/graph/explanation.ts"
+export type { JsonSchema } from "./src/graph/graph_schema.ts"
+export type { ExplainOptions } from "./src/explain_graph.ts"
 export type { Pipeline } from "./src/decode/pipeline.ts"
 export type {
   GenerateOptions,

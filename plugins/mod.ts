@@ -1,42 +1,64 @@
 /** The plugins that come with the SDK, written against its public entries only. */
-import type { Plugins } from "genarm/plugin"
-import { armPreference } from "./objectives/arm_preference.ts"
-import { dpo } from "./objectives/dpo.ts"
-import { nextToken } from "./objectives/next_token.ts"
-import { arm } from "./rewards/arm.ts"
-import { contrast } from "./rewards/contrast.ts"
-import { logitBias } from "./rewards/logit_bias.ts"
-import { prompted } from "./rewards/prompted.ts"
-import { greedy } from "./samplers/greedy.ts"
-import { sampling } from "./samplers/sampling.ts"
-import { linear } from "./schedules/linear.ts"
-import { phases } from "./schedules/phases.ts"
-import { speculative } from "./strategies/speculative.ts"
-
 export { armPreference, type ArmPreferenceOptions } from "./objectives/arm_preference.ts"
 export { dpo, type DpoOptions } from "./objectives/dpo.ts"
 export { nextToken } from "./objectives/next_token.ts"
 export { arm, type ArmOptions } from "./rewards/arm.ts"
+export {
+  classifier,
+  type ClassifierOptions,
+  type ClassifyTexts,
+  type LabelScore,
+  type LabelScores,
+} from "./rewards/classifier.ts"
+export { constant, type ConstantOptions } from "./rewards/constant.ts"
 export { contrast, type ContrastOptions, type ContrastSide } from "./rewards/contrast.ts"
+export type { CombinedRewards } from "./rewards/_combine.ts"
+export { intersection } from "./rewards/intersection.ts"
+export { length, type LengthOptions } from "./rewards/length.ts"
+export { lexicon, type LexiconOptions } from "./rewards/lexicon.ts"
 export { logitBias, type LogitBiasOptions } from "./rewards/logit_bias.ts"
+export { mask, type MaskCondition, type MaskOptions } from "./rewards/mask.ts"
+export { normalize, type NormalizeOptions } from "./rewards/normalize.ts"
+export {
+  pattern,
+  type PatternJson,
+  type PatternOptions,
+  type PatternSchema,
+} from "./rewards/pattern.ts"
 export { prompted, type PromptedOptions } from "./rewards/prompted.ts"
+export { repetition, type RepetitionOptions } from "./rewards/repetition.ts"
+export { scale, type ScaleOptions } from "./rewards/scale.ts"
+export {
+  scorer,
+  type ScorerOptions,
+  type ScoreText,
+  type ScoreTexts,
+  type TextFunction,
+  type TextRewardOptions,
+} from "./rewards/scorer.ts"
+export { sum } from "./rewards/sum.ts"
+export { trajectory, type TrajectoryOptions } from "./rewards/trajectory.ts"
+export { union } from "./rewards/union.ts"
 export { greedy } from "./samplers/greedy.ts"
+export { gumbel } from "./samplers/gumbel.ts"
 export { sampling, type SamplingOptions } from "./samplers/sampling.ts"
+export { cosine, type CosineOptions } from "./schedules/cosine.ts"
+export { entropyGated, type EntropyGatedOptions } from "./schedules/entropy_gated.ts"
+export { type Gate, gated, type GatedOptions } from "./schedules/gated.ts"
+export { klBudget, type KlBudgetOptions } from "./schedules/kl_budget.ts"
 export { linear, type LinearOptions } from "./schedules/linear.ts"
-export { live, type LiveWeight } from "./schedules/live.ts"
+export { live, type LiveReading, type LiveWeight } from "./schedules/live.ts"
 export { phases, type PhasesOptions } from "./schedules/phases.ts"
+export { type TokenClass, tokenClass, type TokenClassOptions } from "./schedules/token_class.ts"
+export { type GatePair, trainGate, type TrainGateOptions } from "./schedules/train_gate.ts"
+export { beamSearch, type BeamSearchOptions, type EarlyStopping } from "./strategies/beam_search.ts"
+export { bestOfN, type BestOfNOptions } from "./strategies/best_of_n.ts"
+export { cards, type CardsOptions } from "./strategies/cards.ts"
+export { rain, type RainOptions } from "./strategies/rain.ts"
+export { reweighted, type ReweightedOptions } from "./strategies/reweighted.ts"
 export {
   type DraftCosts,
   type DraftModel,
   speculative,
   type SpeculativeOptions,
 } from "./strategies/speculative.ts"
-
-/** The built-in plugins, as a registry. */
-export const builtins: Plugins = {
-  reward: [arm.definition, contrast.definition, logitBias.definition, prompted.definition],
-  schedule: [linear.definition, phases.definition],
-  sampler: [greedy.definition, sampling.definition],
-  strategy: [speculative.definition],
-  objective: [armPreference.definition, dpo.definition, nextToken.definition],
-}

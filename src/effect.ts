@@ -19,7 +19,7 @@
  *
  * @module
  */
-import { builtins } from "../plugins/mod.ts"
+import { builtins } from "../plugins/builtins.ts"
 import { type EffectDoor, effectDoor } from "./decode/effects.ts"
 import { type TrainEffect, trainEffect } from "./train/effects.ts"
 

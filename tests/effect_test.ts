@@ -1,6 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertInstanceOf } from "@std/assert"
 import { Cause, Effect, Exit, Fiber, Option, type Scope, Stream } from "effect"
 import { defineObjective, defineReward, GenArmError, greedy, sampling } from "genarm"
+import { builtins } from "../plugins/builtins.ts"
 import {
   defineGraph,
   generate,
@@ -135,7 +136,7 @@ describe("an Effect program", () => {
       _tag: "UnknownPlugin",
       kind: "reward",
       name: "mine",
-      known: ["arm", "contrast", "logitBias", "prompted"],
+      known: builtins.reward.map(({ name }) => name),
     })
     const plugins = {
       reward: [mine.definition],

@@ -7,6 +7,7 @@ import { randomStream } from "../math/random.ts"
 import type { SamplerState } from "../plugin/sampler.ts"
 import type { GuidedSequence, PreviewModels, SequenceModel } from "../plugin/strategy.ts"
 import { guard } from "./guard.ts"
+import { acceptToken, checkRewinds, forkState, type Keeper, rewindState } from "./kept_state.ts"
 import type { ModelRun } from "./model_runs.ts"
 import type { OpenGraph } from "./open_graph.ts"
 import type { Request } from "./request.ts"
@@ -26,6 +27,17 @@ interface Shared {
   readonly open: Set<GuidedText>
 }
 
+/** What a text begins with. */
+interface GuidedTextState {
+  readonly seed: number
+  /** Tokens that are yet to be told. */
+  readonly events: readonly TokenEvent[]
+  /** Each reward's total over the tokens before those. */
+  readonly rewards: Readonly<Record<string, number>>
+  /** The sampler's; it opens one where there is none. */
+  readonly state: SamplerState | undefined
+}
+
 /** A text under way. */
 export class GuidedText implements GuidedSequence {
   readonly vocabularySize: number
@@ -35,7 +47,11 @@ export class GuidedText implements GuidedSequence {
   readonly #shared: Shared
   readonly #sequence: Sequence
   readonly #sampler: SamplerState
+  /** The sampler, as one that may keep state of the tokens. */
+  readonly #keeper: Keeper<SamplerState>
   readonly #text: WrittenText
+  /** Each reward's total over tokens that have been told. */
+  readonly #settledRewards: Record<string, number>
   /** Told when the strategy says that they are final. */
   #events: TokenEvent[]
   /** The guided scores are those of the next token. */
@@ -48,22 +64,24 @@ export class GuidedText implements GuidedSequence {
     sequence: Sequence,
     models: Readonly<Record<string, RunView>>,
     text: WrittenText,
-    { seed, events }: { readonly seed: number; readonly events: readonly TokenEvent[] },
+    { seed, events, state, rewards }: GuidedTextState,
   ) {
-    const { graph } = shared
+    const { sampler, graph: { sampler: { options } } } = shared.graph
     this.#shared = shared
     this.#sequence = sequence
     this.#text = text
     this.#events = [...events]
+    this.#settledRewards = { ...rewards }
     this.vocabularySize = sequence.scores.length
     this.base = new RunView(sequence, sequence.runs.base)
     this.models = models
     this.random = randomStream(seed)
-    this.#sampler = guard(
-      graph.sampler.name,
-      () =>
-        graph.sampler.open(graph.graph.sampler.options, { vocabularySize: this.vocabularySize }),
-    )
+    const plugin = sampler.name
+    const { vocabularySize, promptIds } = this
+    this.#sampler = state ??
+      guard(plugin, () => sampler.open(options, { vocabularySize, promptIds }))
+    const role = `sampler "${plugin}"`
+    this.#keeper = { plugin, role, term: undefined, state: this.#sampler }
     shared.open.add(this)
   }
 
@@ -88,7 +106,9 @@ export class GuidedText implements GuidedSequence {
       const { promptIds } = sequence
       const text = new WrittenText({ tokenizer, promptIds, eos, stop: request.stop, limit })
       const shared = { graph, request, checkCancelled, open: new Set<GuidedText>() }
-      return new GuidedText(shared, sequence, models, text, { seed: request.seed, events: [] })
+      const rewards = Object.fromEntries(graph.terms.map(({ name }) => [name, 0]))
+      const fresh = { seed: request.seed, events: [], state: undefined, rewards }
+      return new GuidedText(shared, sequence, models, text, fresh)
     } catch (error) {
       closeQuietly(sequence)
       throw error
@@ -111,6 +131,10 @@ export class GuidedText implements GuidedSequence {
     return this.#text.limit - this.#text.ids.length
   }
 
+  get weights(): Record<string, number> {
+    return this.#sequence.namedWeights()
+  }
+
   get weightSum(): number {
     return this.#sequence.weights.reduce((sum, weight) => sum + weight, 1)
   }
@@ -120,8 +144,11 @@ export class GuidedText implements GuidedSequence {
     this.#checkOpen()
     if (!this.#isEvaluated) {
       this.#checkGoesOn()
-      await this.#run(() => sequence.runs.forward(sequence.needed))
-      sequence.evaluate(this.#shared.request.maxTokens)
+      await this.#run(async () => {
+        await sequence.runs.forward(sequence.needed)
+        this.#shared.checkCancelled()
+        await sequence.evaluate(this.#shared.request.maxTokens)
+      })
       this.#isEvaluated = true
       this.#isSampled = false
     }
@@ -206,6 +233,8 @@ export class GuidedText implements GuidedSequence {
       return new GuidedText(this.#shared, sequence, models, this.#text.fork(), {
         seed: this.random.nextUint32(),
         events: this.#events,
+        rewards: this.#settledRewards,
+        state: forkState(this.#keeper),
       })
     } catch (error) {
       closeQuietly(sequence)
@@ -221,7 +250,9 @@ export class GuidedText implements GuidedSequence {
       )
     }
     if (count === 0) return
+    checkRewinds(this.#keeper)
     this.#sequence.rewind(this.ids.slice(-count))
+    rewindState(this.#keeper, count)
     this.#text.rewind(count)
     this.#events.length -= count
     this.#isEvaluated = false
@@ -240,8 +271,22 @@ export class GuidedText implements GuidedSequence {
   /** Tokens after the first `told`, which another sequence may have told; all are final now. */
   settle(told: number): TokenEvent[] {
     const events = this.#events.slice(told - this.settled)
+    for (const event of this.#events) addTo(this.#settledRewards, event.rewards)
     this.#events = []
     return events
+  }
+
+  async rewards(): Promise<Record<string, number>> {
+    this.#checkOpen()
+    const totals = { ...this.#settledRewards }
+    for (const event of this.#events) addTo(totals, event.rewards)
+    for (const term of this.#sequence.terms) {
+      await this.#run(async () => {
+        const reward = await this.#sequence.scoreText(term)
+        if (reward !== undefined) totals[term.name] = reward
+      })
+    }
+    return totals
   }
 
   close(): void {
@@ -288,6 +333,7 @@ export class GuidedText implements GuidedSequence {
     const measured = this.#measure(id, sampled)
     this.#events.push({ id, text: this.#text.push(id), ...measured })
     this.#sequence.accept(id)
+    acceptToken(this.#keeper, id)
     this.#isEvaluated = false
   }
 
@@ -349,6 +395,10 @@ export class GuidedText implements GuidedSequence {
     const plugin = this.#shared.graph.strategy?.definition.name ?? "plain"
     return new GenArmError({ _tag: "PluginFailed", plugin }, `the strategy "${plugin}" ${what}`)
   }
+}
+
+function addTo(totals: Record<string, number>, rewards: Readonly<Record<string, number>>): void {
+  for (const name in rewards) totals[name] += rewards[name]
 }
 
 /** A model run as a strategy sees it. */

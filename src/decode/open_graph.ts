@@ -5,14 +5,21 @@ import type { ModelRef } from "../files/model_ref.ts"
 import { TokenWorkspace } from "../math/token_workspace.ts"
 import type { OnProgress } from "../files/progress.ts"
 import type { Graph, Weight } from "../graph/graph.ts"
+import {
+  adaptersByWeights,
+  modelKey,
+  type PromptForm,
+  type ResolvedSource,
+  resolveStrategy,
+  resolveTerms,
+  weightsKey,
+} from "../graph/resolve_graph.ts"
 import { definitionOf, type Plugins, Registry } from "../plugin/registry.ts"
-import type { RewardDefinition, RewardSource } from "../plugin/reward.ts"
+import type { RewardDefinition } from "../plugin/reward.ts"
 import type { SamplerDefinition } from "../plugin/sampler.ts"
 import type { StrategyDefinition } from "../plugin/strategy.ts"
 import { type Companion, type OpenModel, Runtime } from "../runtime/runtime.ts"
-import { guard } from "./guard.ts"
 import { PrefixCache } from "./prefix_cache.ts"
-import type { PromptForm } from "./prompt.ts"
 import { type SharedVocabulary, shareVocabulary, unnamedIds } from "./vocabulary.ts"
 
 /** A model run, ready to be given a prompt. */
@@ -127,103 +134,6 @@ export const openGraph: (
     return { graph, plugins, base, terms: openTerms, sampler, strategy, prefixes, unnamed }
   },
 )
-
-/** A model run before its model is open. */
-interface ResolvedSource {
-  readonly ref: ModelRef
-  readonly form: PromptForm
-}
-
-/** A term before its models are open. */
-interface ResolvedTerm extends Omit<OpenTerm, "sources" | "shared"> {
-  readonly sources: Readonly<Record<string, ResolvedSource>>
-}
-
-/** A strategy before its models are open. */
-interface ResolvedStrategy extends Omit<OpenStrategy, "sources"> {
-  readonly sources: Readonly<Record<string, ResolvedSource>>
-}
-
-function resolveTerms(graph: Graph, plugins: Plugins): ResolvedTerm[] {
-  return Object.entries(graph.rewards).map(([name, term]) => {
-    const plugin = definitionOf(plugins, "reward", term.reward)
-    const declared = guard(plugin.name, () => plugin.sources?.(term.reward.options), name) ?? {}
-    return {
-      name,
-      definition: plugin,
-      options: term.reward.options,
-      weight: term.weight,
-      sources: mapValues(
-        declared,
-        (source) => resolveSource(source, graph.base, name, term.template),
-      ),
-    }
-  })
-}
-
-function resolveStrategy(graph: Graph, plugins: Plugins): ResolvedStrategy | undefined {
-  if (graph.strategy === undefined) return undefined
-  const plugin = definitionOf(plugins, "strategy", graph.strategy)
-  const { options } = graph.strategy
-  const declared = guard(plugin.name, () => plugin.sources?.(options)) ?? {}
-  return {
-    definition: plugin,
-    options,
-    sources: mapValues(declared, (source) => resolveSource(source, graph.base, plugin.name)),
-  }
-}
-
-/** `name` is the reward or strategy that asks for the model, for errors. */
-function resolveSource(
-  source: RewardSource,
-  base: ModelRef,
-  name: string,
-  termTemplate?: string,
-): ResolvedSource {
-  const template = source.template ?? termTemplate ?? base.template
-  return { ref: refOf(source, base), form: { model: name, template, prefix: source.prefix } }
-}
-
-/**
- * The model of a source: the base where it names none, and as the base holds it where it is the same.
- * The base's adapter goes with the base, not with its weights: a source that names the model gets it
- * without.
- */
-function refOf(source: RewardSource, base: ModelRef): ModelRef {
-  const { model = base.model, revision, weights, adapter } = source
-  const { adapter: adapterOfBase, ...baseWeights } = base
-  const inherited = model === base.model && revision === undefined ? baseWeights : { model }
-  const isBase = source.model === undefined && revision === undefined
-  const chosen = adapter ?? (isBase ? adapterOfBase : undefined)
-  return {
-    ...inherited,
-    ...revision !== undefined && { revision },
-    ...weights !== undefined && { weights },
-    ...chosen !== undefined && { adapter: chosen },
-  }
-}
-
-/** What makes two references the same loaded weights. */
-function weightsKey({ model, revision, weights = "f32" }: ModelRef): string {
-  return JSON.stringify([model, revision, weights])
-}
-
-/** What makes two references the same model. */
-function modelKey(ref: ModelRef): string {
-  return JSON.stringify([weightsKey(ref), ref.adapter])
-}
-
-/** All weights of a graph in order, with the adapters that are to run beside them. */
-function adaptersByWeights(refs: readonly ModelRef[]): Map<string, string[]> {
-  const adapters = new Map<string, string[]>()
-  for (const ref of refs) {
-    const key = weightsKey(ref)
-    const beside = adapters.get(key) ?? []
-    adapters.set(key, beside)
-    if (ref.adapter !== undefined) beside.push(ref.adapter)
-  }
-  return adapters
-}
 
 /** A runtime that knows no adapters must not run the model without. */
 function checkAdapted({ model, adapter }: ModelRef, opened: OpenModel, runtime: string): void {

@@ -2,16 +2,9 @@
 import { GenArmError } from "../errors.ts"
 import { fillTemplate } from "../files/model_ref.ts"
 import type { ChatMessage, Tokenizer } from "../files/tokenizer.ts"
+import type { PromptForm } from "../graph/resolve_graph.ts"
 import { printValue } from "../plugin/options.ts"
 import type { Prompt } from "./types.ts"
-
-/** How a prompt is put to one model. */
-export interface PromptForm {
-  /** The model, for errors. */
-  readonly model: string
-  readonly template: string | undefined
-  readonly prefix: string | undefined
-}
 
 /** The ids of a prompt for one model. */
 export function encodePrompt(tokenizer: Tokenizer, form: PromptForm, prompt: Prompt): number[] {

@@ -38,7 +38,7 @@ export async function score(
       // The last token of all is judged by what precedes it, and need not be run.
       const isLast = at + chunk.length === ids.length
       await sequence.runs.preview(isLast ? chunk.slice(0, -1) : chunk)
-      for (const id of chunk) tokens.push(scoreToken(sequence, id, ids.length))
+      for (const id of chunk) tokens.push(await scoreToken(sequence, id, ids.length))
     }
     return total(graph, ids, tokens)
   } catch (error) {
@@ -49,8 +49,12 @@ export async function score(
   }
 }
 
-function scoreToken(sequence: Sequence, id: number, maxTokens: number): ScoredToken {
-  sequence.evaluate(maxTokens)
+async function scoreToken(
+  sequence: Sequence,
+  id: number,
+  maxTokens: number,
+): Promise<ScoredToken> {
+  await sequence.evaluate(maxTokens)
   const normalizer = sequence.normalize()
   const token: ScoredToken = {
     id,

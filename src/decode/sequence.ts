@@ -4,24 +4,26 @@
  *
  * `scores = log pi_base + sum_i w_i * reward_i` (GenARM, https://arxiv.org/abs/2410.08193)
  */
+import { closed } from "../engine/engine.ts"
 import { GenArmError } from "../errors.ts"
 import type { Weight } from "../graph/graph.ts"
 import { areBelowInfinity } from "../math/are_below_infinity.ts"
 import { logSumExp } from "../math/log_sum_exp.ts"
 import { mixInto } from "../math/mix.ts"
 import { TokenWorkspace } from "../math/token_workspace.ts"
-import type { RewardState } from "../plugin/reward.ts"
-import { guard } from "./guard.ts"
+import type { RewardState, SequenceInfo } from "../plugin/reward.ts"
+import type { ScheduleState } from "../plugin/schedule.ts"
+import { CandidateList, checkGrain, scoreCandidates } from "./candidates.ts"
+import { guard, guardAsync } from "./guard.ts"
+import { acceptToken, checkRewinds, forkState, type Keeper, rewindState } from "./kept_state.ts"
 import { type ModelRun, ModelRuns } from "./model_runs.ts"
 import type { OpenGraph, OpenTerm } from "./open_graph.ts"
 import { type OpenWeight, openWeight, weightAt } from "./open_weight.ts"
 import type { Prompt } from "./types.ts"
 
 /** A reward at work. */
-interface Term {
+interface Term extends Keeper<RewardState> {
   readonly name: string
-  readonly plugin: string
-  readonly state: RewardState
   readonly weight: OpenWeight
   readonly runs: Readonly<Record<string, ModelRun>>
   /** Filled anew each step: views of the runs' rows, as long as the shared vocabulary. */
@@ -44,6 +46,8 @@ export class Sequence {
   readonly promptIds: readonly number[]
   /** The runs that scores are made of. */
   readonly needed: readonly ModelRun[]
+  /** What hears of the tokens: rewards and schedules. */
+  readonly #keepers: readonly Keeper[]
   readonly #graph: OpenGraph
   readonly #workspace: TokenWorkspace
   /** The scores of each term. */
@@ -66,6 +70,9 @@ export class Sequence {
     this.promptIds = promptIds
     this.runs = runs
     this.terms = terms
+    this.#keepers = terms.flatMap((term) =>
+      typeof term.weight === "number" ? [term] : [term, term.weight]
+    )
     this.needed = [...new Set([runs.base, ...terms.flatMap((term) => Object.values(term.runs))])]
     this.weights = new Float64Array(terms.length)
     this.scores = workspace.scores
@@ -83,6 +90,7 @@ export class Sequence {
       promptIds,
       runsOf: ({ sources }) => mapValues(sources, (source) => runs.open(source)),
       stateOf: () => undefined,
+      scheduleOf: () => undefined,
       onFailure: () => runs.close(false),
     })
     return new Sequence(graph, weights, promptIds, runs, terms)
@@ -95,6 +103,10 @@ export class Sequence {
       promptIds: this.promptIds,
       runsOf: (_, i) => mapValues(this.terms[i].runs, copyOf),
       stateOf: (i) => forkState(this.terms[i]),
+      scheduleOf: (i) => {
+        const { weight } = this.terms[i]
+        return typeof weight === "number" ? undefined : forkState(weight)
+      },
       onFailure: () => runs.close(false),
     })
     const sequence = new Sequence(this.#graph, this.#given, this.promptIds, runs, terms)
@@ -112,19 +124,56 @@ export class Sequence {
     return this.#position
   }
 
-  /** Mixes the rows of the last token into `scores`, with the weights of this step. */
-  evaluate(maxTokens: number): void {
-    const step = { position: this.#position, maxTokens }
+  /** Mixes what rows and candidates are worth into `scores`, with the weights of this step. */
+  async evaluate(maxTokens: number): Promise<void> {
+    this.#evaluateRows(maxTokens)
+    const { tokenizer } = this.#graph.base.model
+    for (let i = 0; i < this.terms.length; i++) {
+      const term = this.terms[i]
+      if (term.state.scoreCandidates === undefined) continue
+      const candidates = new CandidateList(this.scores, {
+        count: Math.min(term.state.candidates ?? 1, term.scores.length),
+        written: this.runs.base.ids.slice(this.promptIds.length),
+        decode: (ids) => tokenizer.decode(ids),
+      })
+      const given = await scoreCandidates(term, candidates)
+      if (this.#isClosed) throw closed("this text")
+      term.scores.fill(-Infinity)
+      candidates.ids.forEach((id, i) => term.scores[id] = given[i])
+      if (this.weights[i] !== 0) mixInto(this.scores, [term.scores], [this.weights[i]], this.scores)
+    }
+  }
+
+  /** The reward of the text so far, of terms that judge texts; none of the others. */
+  async scoreText(term: Term): Promise<number | undefined> {
+    const { state, plugin, name } = term
+    if (state.scoreText === undefined) return undefined
+    const ids = this.runs.base.ids.slice(this.promptIds.length)
+    const text = this.#graph.base.model.tokenizer.decode(ids)
+    const reward = await guardAsync(plugin, () => state.scoreText!({ ids, text }), name)
+    if (Number.isFinite(reward)) return reward
+    throw new GenArmError(
+      { _tag: "NonFiniteScores", term: name },
+      `the reward "${name}" gave ${reward} for a text: expected a finite number`,
+    )
+  }
+
+  #evaluateRows(maxTokens: number): void {
     const { terms, weights, scores } = this
-    const base = this.runs.base.rows[0]
+    const { rows: [base], ids } = this.runs.base
+    const step = { position: this.#position, maxTokens, base, lastId: ids[ids.length - 1] }
     for (let i = 0; i < terms.length; i++) {
       const term = terms[i]
-      weights[i] = weightAt(term, step)
       for (const name in term.runs) {
         term.rows[name] = term.runs[name].rows[0].subarray(0, term.scores.length)
       }
-      guard(term.plugin, () => term.state.score(term.rows, term.scores), term.name)
+      // Candidates are scored when the likeliest are known; a text as a whole, not its tokens.
+      if (term.state.score === undefined) term.scores.fill(0)
+      else guard(term.plugin, () => term.state.score!(term.rows, term.scores), term.name)
       for (const id of term.missing) term.scores[id] = -Infinity
+      weights[i] = typeof term.weight === "number"
+        ? term.weight
+        : weightAt(term, { ...step, scores: term.scores })
     }
     for (const weight of weights) if (!Number.isFinite(Math.fround(weight))) throw this.#overflow()
     mixInto(base, this.#rows, weights, scores)
@@ -206,23 +255,15 @@ export class Sequence {
   accept(id: number): void {
     this.runs.accept(id)
     this.#position++
-    for (const { name, plugin, state } of this.terms) {
-      if (state.accept !== undefined) guard(plugin, () => state.accept!(id), name)
-    }
+    for (const keeper of this.#keepers) acceptToken(keeper, id)
   }
 
   /** Forgets tokens at the end of the text; `removed` are all those, in order. */
   rewind(removed: readonly number[]): void {
-    for (const term of this.terms) {
-      if (term.state.accept !== undefined && term.state.rewind === undefined) {
-        throw incapable(term, "rewinds", "rewind(count)")
-      }
-    }
+    for (const keeper of this.#keepers) checkRewinds(keeper)
     this.runs.rewind(removed)
     this.#position -= removed.length
-    for (const { name, plugin, state } of this.terms) {
-      guard(plugin, () => state.rewind?.(removed.length), name)
-    }
+    for (const keeper of this.#keepers) rewindState(keeper, removed.length)
   }
 
   /**
@@ -245,6 +286,7 @@ interface TermParts {
   readonly runsOf: (term: OpenTerm, index: number) => Readonly<Record<string, ModelRun>>
   /** A state that is there already; the reward opens one where there is none. */
   readonly stateOf: (index: number) => RewardState | undefined
+  readonly scheduleOf: (index: number) => ScheduleState | undefined
   readonly onFailure: () => void
 }
 
@@ -257,7 +299,7 @@ interface OpenTerms {
 function openTerms(
   graph: OpenGraph,
   weights: Readonly<Record<string, Weight>>,
-  { promptIds, runsOf, stateOf, onFailure }: TermParts,
+  { promptIds, runsOf, stateOf, scheduleOf, onFailure }: TermParts,
 ): OpenTerms {
   const { tokenizer, engine } = graph.base.model
   const opened: Term[] = []
@@ -268,18 +310,22 @@ function openTerms(
       const runs = runsOf(term, i)
       // Not every name of a reward is absent from an empty object: "constructor" is not.
       const given = Object.hasOwn(weights, name) ? weights[name] : term.weight
-      const weight = openWeight(graph, given, name)
-      const state = stateOf(i) ?? guard(definition.name, () =>
-        definition.open(term.options, {
-          vocabularySize: shared.size,
-          promptIds,
-          token: (id) => tokenizer.token(id),
-          decode: (ids) => tokenizer.decode(ids),
-          encode: (text) => tokenizer.encodeContinuation(text),
-        }), name)
+      const info: SequenceInfo = {
+        vocabularySize: shared.size,
+        promptIds,
+        eos: graph.base.model.eos,
+        token: (id) => tokenizer.token(id),
+        decode: (ids) => tokenizer.decode(ids),
+        encode: (text) => tokenizer.encodeContinuation(text),
+      }
+      const weight = openWeight(graph, given, { term: name, info, state: scheduleOf(i) })
+      const plugin = definition.name
+      const state = stateOf(i) ?? guard(plugin, () => definition.open(term.options, info), name)
       opened.push({
         name,
-        plugin: definition.name,
+        plugin,
+        role: `reward "${name}" (${plugin})`,
+        term: name,
         state,
         weight,
         runs,
@@ -287,6 +333,7 @@ function openTerms(
         scores: workspace.rows[i].subarray(0, shared.size),
         missing: shared.missing,
       })
+      checkGrain(opened[i])
     })
     return { terms: opened, workspace }
   } catch (error) {
@@ -295,22 +342,6 @@ function openTerms(
     closeRewards(opened)
     throw error
   }
-}
-
-/** The state of a reward for a copy of its sequence; none where it keeps nothing of the tokens. */
-function forkState(term: Term): RewardState | undefined {
-  const { name, plugin, state } = term
-  if (state.fork !== undefined) return guard(plugin, () => state.fork!(), name)
-  if (state.accept === undefined) return undefined
-  throw incapable(term, "forks", "fork()")
-}
-
-function incapable({ name, plugin }: Term, does: string, method: string): GenArmError {
-  return new GenArmError(
-    { _tag: "PluginFailed", plugin },
-    `the strategy ${does} sequences, and the reward "${name}" (${plugin}) keeps state in accept ` +
-      `and has no ${method}: give it one, or take another strategy`,
-  )
 }
 
 function mapValues<A, B>(
