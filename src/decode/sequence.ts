@@ -19,7 +19,9 @@ import { acceptToken, checkRewinds, forkState, type Keeper, rewindState } from "
 import { type ModelRun, ModelRuns } from "./model_runs.ts"
 import type { OpenGraph, OpenTerm } from "./open_graph.ts"
 import { type OpenWeight, openWeight, weightAt } from "./open_weight.ts"
+import { textAfter } from "./text_after.ts"
 import type { Prompt } from "./types.ts"
+import { Waits } from "./waits.ts"
 
 /** A reward at work. */
 interface Term extends Keeper<RewardState> {
@@ -53,6 +55,8 @@ export class Sequence {
   /** The scores of each term. */
   readonly #rows: readonly Float32Array[]
   readonly #given: Readonly<Record<string, Weight>>
+  /** What rewards have promised. */
+  readonly #waits = new Waits()
   #position = 0
   #isClosed = false
 
@@ -133,10 +137,11 @@ export class Sequence {
       if (term.state.scoreCandidates === undefined) continue
       const candidates = new CandidateList(this.scores, {
         count: Math.min(term.state.candidates ?? 1, term.scores.length),
+        prompt: this.promptIds,
         written: this.runs.base.ids.slice(this.promptIds.length),
         decode: (ids) => tokenizer.decode(ids),
       })
-      const given = await scoreCandidates(term, candidates)
+      const given = await scoreCandidates(term, candidates, this.#waits)
       if (this.#isClosed) throw closed("this text")
       term.scores.fill(-Infinity)
       candidates.ids.forEach((id, i) => term.scores[id] = given[i])
@@ -149,8 +154,11 @@ export class Sequence {
     const { state, plugin, name } = term
     if (state.scoreText === undefined) return undefined
     const ids = this.runs.base.ids.slice(this.promptIds.length)
-    const text = this.#graph.base.model.tokenizer.decode(ids)
-    const reward = await guardAsync(plugin, () => state.scoreText!({ ids, text }), name)
+    const { tokenizer } = this.#graph.base.model
+    const text = textAfter(this.promptIds, ids, (ids) => tokenizer.decode(ids))
+    const promiser = { plugin, term: name, limit: state.timeLimit }
+    const ask = () => this.#waits.until(state.scoreText!({ ids, text }), promiser)
+    const reward = await guardAsync(plugin, ask, name)
     if (Number.isFinite(reward)) return reward
     throw new GenArmError(
       { _tag: "NonFiniteScores", term: name },
@@ -274,6 +282,7 @@ export class Sequence {
   close(keep = false): void {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.#waits.end()
     this.runs.close(keep)
     this.#workspace.release()
     closeRewards(this.terms)
