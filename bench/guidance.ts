@@ -62,7 +62,9 @@ export async function guidance(
         ),
         sampler: sampling(),
       })
-      pipelines.push(opened.use(await openPipeline(graph, { onProgress: () => {} })))
+      // Said by number, threads are divided for each pipeline by itself.
+      const threads = availableParallelism()
+      pipelines.push(opened.use(await openPipeline(graph, { threads, onProgress: () => {} })))
     }
     const each = await timeAll(pipelines, short, tokens, rounds)
     const first = await timeAll(pipelines, long, 1, Math.ceil(rounds / 2))
