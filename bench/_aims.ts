@@ -45,12 +45,11 @@ function print(value: number): string {
 
 const ink = "#7d8590"
 const [left, right, top, line] = [540, 800, 52, 24]
-/** Bars end here, however far the figure is. */
-const longest = 4
+/** Bars end at so many times the aim, however far the figure is. */
+const span = 4
 
 /** Bars from the aim to the figure, to the right where it is better; equal lengths for equal ratios. */
 export function aimsChart(aims: readonly Aim[]): string {
-  const span = longest
   const toX = (ratio: number) => {
     const share = Math.log(Math.min(span, Math.max(1 / span, ratio))) / Math.log(span)
     return Math.round((left + right) / 2 + share * (right - left) / 2)
