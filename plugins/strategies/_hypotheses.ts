@@ -1,6 +1,6 @@
 /**
  * What becomes of beams that have ended, and when no better one is to be expected: the rules of Hugging
- * Face's `GenerationMixin._beam_search` (transformers 4.57).
+ * Face's `GenerationMixin._beam_search` (Hugging Face transformers).
  */
 
 /** When a search ends, once as many texts as beams have ended: see `BeamSearchOptions`. */

@@ -27,7 +27,7 @@ export interface BeamSearchOptions {
  * likeliest go on, each with its likeliest tokens. It draws nothing, so that a seed and the graph's
  * sampler have no part in it.
  *
- * Ranking, length penalty and end are those of `GenerationMixin._beam_search` (transformers 4.57): of the
+ * Ranking, length penalty and end are those of `GenerationMixin._beam_search` (Hugging Face transformers): of the
  * likeliest continuations those that end a text (an end token, a stop string, the limit of tokens) are
  * put aside if they are among the first `beams`, the others go on until there are `beams` of them; a
  * length counts the end token. What differs: Hugging Face looks at `beams * (1 + end tokens)`
