@@ -8,16 +8,20 @@ import { contrast } from "./rewards/contrast.ts"
 import { logitBias } from "./rewards/logit_bias.ts"
 import { prompted } from "./rewards/prompted.ts"
 import { constant } from "./rewards/constant.ts"
+import { crossTokenizer } from "./rewards/cross_tokenizer.ts"
 import { intersection } from "./rewards/intersection.ts"
 import { length } from "./rewards/length.ts"
 import { lexicon } from "./rewards/lexicon.ts"
 import { mask } from "./rewards/mask.ts"
 import { normalize } from "./rewards/normalize.ts"
 import { pattern } from "./rewards/pattern.ts"
+import { policyMixture } from "./rewards/policy_mixture.ts"
+import { proxyTuning } from "./rewards/proxy_tuning.ts"
 import { repetition } from "./rewards/repetition.ts"
 import { scale } from "./rewards/scale.ts"
 import { sum } from "./rewards/sum.ts"
 import { union } from "./rewards/union.ts"
+import { valueHead } from "./rewards/value_head.ts"
 import { greedy } from "./samplers/greedy.ts"
 import { gumbel } from "./samplers/gumbel.ts"
 import { sampling } from "./samplers/sampling.ts"
@@ -41,6 +45,7 @@ export const builtins: Plugins = {
     arm.definition,
     constant.definition,
     contrast.definition,
+    crossTokenizer.definition,
     intersection.definition,
     length.definition,
     lexicon.definition,
@@ -48,11 +53,14 @@ export const builtins: Plugins = {
     mask.definition,
     normalize.definition,
     pattern.definition,
+    policyMixture.definition,
     prompted.definition,
+    proxyTuning.definition,
     repetition.definition,
     scale.definition,
     sum.definition,
     union.definition,
+    valueHead.definition,
   ],
   schedule: [
     cosine.definition,

@@ -13,6 +13,7 @@ export {
 export { constant, type ConstantOptions } from "./rewards/constant.ts"
 export { contrast, type ContrastOptions, type ContrastSide } from "./rewards/contrast.ts"
 export type { CombinedRewards } from "./rewards/_combine.ts"
+export { crossTokenizer, type CrossTokenizerOptions } from "./rewards/cross_tokenizer.ts"
 export { intersection } from "./rewards/intersection.ts"
 export { length, type LengthOptions } from "./rewards/length.ts"
 export { lexicon, type LexiconOptions } from "./rewards/lexicon.ts"
@@ -25,7 +26,14 @@ export {
   type PatternOptions,
   type PatternSchema,
 } from "./rewards/pattern.ts"
+export {
+  type MixedPolicy,
+  type PolicyDivergence,
+  policyMixture,
+  type PolicyMixtureOptions,
+} from "./rewards/policy_mixture.ts"
 export { prompted, type PromptedOptions } from "./rewards/prompted.ts"
+export { proxyTuning, type ProxyTuningOptions } from "./rewards/proxy_tuning.ts"
 export { repetition, type RepetitionOptions } from "./rewards/repetition.ts"
 export { scale, type ScaleOptions } from "./rewards/scale.ts"
 export {
@@ -39,6 +47,7 @@ export {
 export { sum } from "./rewards/sum.ts"
 export { trajectory, type TrajectoryOptions } from "./rewards/trajectory.ts"
 export { union } from "./rewards/union.ts"
+export { valueHead, type ValueHeadOptions } from "./rewards/value_head.ts"
 export { greedy } from "./samplers/greedy.ts"
 export { gumbel } from "./samplers/gumbel.ts"
 export { sampling, type SamplingOptions } from "./samplers/sampling.ts"

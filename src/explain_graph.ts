@@ -68,11 +68,15 @@ export async function explainWith(
   })
   // An engine that only the strategy reads is no part of every step.
   const stepping = engines.filter(({ rows }) => rows.some((row) => row.isInEveryStep))
+  // How many candidates are read, and how long they are, is known when they are there.
+  const isKnown = stepping.every(({ cost, rows }) =>
+    cost !== undefined && !rows.some((row) => row.readsCandidates)
+  )
   const explanation: Explanation = {
     ...plan,
     runtime,
     engines,
-    ...stepping.every(({ cost }) => cost !== undefined) && {
+    ...isKnown && {
       cost: stepping.reduce((sum, { cost }) => sum + cost!, 0),
     },
   }

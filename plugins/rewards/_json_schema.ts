@@ -2,7 +2,8 @@
  * A JSON Schema as the texts of the values it allows. What is written is JSON without white space but
  * for at most one space after `:` and `,`, properties in the order of the schema; every value so
  * written is valid, though not every valid value is written so. What nests without end (`$ref` to
- * what encloses it, any value at all) goes down to a given depth.
+ * what encloses it, any value at all) goes down to a given depth. `allOf`, and what stands beside
+ * `$ref`, `anyOf` and `oneOf`, is merged before it is read.
  */
 import { anchored } from "./_anchors.ts"
 import {
@@ -13,42 +14,42 @@ import {
   PatternProblem,
   sequence,
 } from "./_expression.ts"
+import { areDisjoint } from "./_json_disjoint.ts"
+import {
+  isObject,
+  isOfType,
+  isStrings,
+  type JsonObject,
+  keywordsOf,
+  type Path,
+  problem,
+  remarks,
+  types,
+  typesOf,
+} from "./_json_keywords.ts"
+import { both } from "./_json_merge.ts"
+import { lengthsWithin, type Ranged, readNumber } from "./_json_ranges.ts"
 import {
   anyValue,
   colon,
   comma,
-  integer,
   list,
   mapping,
   nothing,
-  number,
   type PatternJson,
   quoted,
   written,
 } from "./_json_values.ts"
 import { parseRegex } from "./_parse_regex.ts"
 
-type JsonObject = { readonly [key: string]: PatternJson }
-type Path = readonly (string | number)[]
-
-/** Keywords that say nothing about values. */
-const remarks = [
-  ...["$schema", "$id", "$comment", "$defs", "definitions", "title", "description", "default"],
-  ...["examples", "deprecated", "readOnly", "writeOnly"],
-]
-
-/** Keywords that each type takes. */
-const keywordsOf: Readonly<Record<string, readonly string[]>> = {
-  null: [],
-  boolean: [],
-  integer: [],
-  number: [],
-  string: ["minLength", "maxLength", "pattern"],
-  array: ["items", "minItems", "maxItems"],
-  object: ["properties", "required", "additionalProperties"],
+/** A schema, where it stands, and the references that lead there. */
+interface Place {
+  readonly schema: PatternJson
+  readonly path: Path
+  readonly followed: readonly string[]
+  /** Made of several: bounds that leave nothing are then no mistake. */
+  readonly isMerged?: boolean
 }
-
-const types = Object.keys(keywordsOf)
 
 /**
  * The texts of the values that a schema allows.
@@ -71,101 +72,143 @@ class Reader {
 
   /** @param followed The references that lead here. */
   read(schema: PatternJson, path: Path, followed: readonly string[]): Expression {
+    return this.#readPlain(this.#plain({ schema, path, followed }))
+  }
+
+  #readPlain({ schema, path, followed, isMerged = false }: Place): Expression {
     if (schema === true) return anyValue(this.#depth)
     if (schema === false) return nothing
     if (!isObject(schema)) {
       throw problem(path, "expected a schema: an object, true or false", schema)
     }
-    for (const keyword of ["$ref", "anyOf", "const", "enum"]) {
-      if (!Object.hasOwn(schema, keyword)) continue
-      const allowed = ["const", "enum"].includes(keyword) ? [keyword, "type"] : [keyword]
-      this.#refuseOthers(schema, path, allowed, `beside "${keyword}"`)
-      return this.#readWhole(keyword, schema, path, followed)
+    for (const keyword of ["anyOf", "oneOf"]) {
+      if (Object.hasOwn(schema, keyword)) return this.#readOptions(keyword, schema, path, followed)
     }
-    const named = this.#typesOf(schema, path)
+    for (const keyword of ["const", "enum"]) {
+      if (Object.hasOwn(schema, keyword)) return this.#readValues(keyword, schema, path)
+    }
+    const named = typesOf(schema, path)
     const keywords = (named ?? types).flatMap((type) => keywordsOf[type])
     this.#refuseOthers(
       schema,
       path,
-      ["type", ...keywords],
+      ["type", ...new Set(keywords)],
       `for ${named === undefined ? "a schema" : `the type ${named.join(" or ")}`}`,
     )
     // An integer is a number: written once.
     const distinct = (named ?? types).filter((type, _, all) =>
       type !== "integer" || !all.includes("number")
     )
-    return choice(...distinct.map((type) => this.#readType(type, schema, path, followed)))
+    const range = { schema, path, isMerged }
+    return choice(...distinct.map((type) => this.#readType(type, range, followed)))
   }
 
-  #readWhole(
+  /** The same schema with its `$ref` and `allOf` worked out. */
+  #plain({ schema, path, followed }: Place): Place {
+    if (!isObject(schema)) return { schema, path, followed }
+    const { $ref, allOf, ...rest } = schema
+    const parts: Place[] = []
+    if (Object.keys(rest).some((keyword) => !remarks.includes(keyword))) {
+      parts.push({ schema: rest, path, followed })
+    }
+    if ($ref !== undefined) parts.push(this.#plain(this.#follow($ref, [...path, "$ref"], followed)))
+    if (allOf !== undefined) {
+      const at = [...path, "allOf"]
+      listOf(allOf, at).forEach((schema, i) =>
+        parts.push(this.#plain({ schema, path: [...at, i], followed }))
+      )
+    }
+    if (parts.length === 0) return { schema: true, path, followed }
+    return parts.reduce((one, other) => ({
+      schema: both(one.schema, other.schema, path),
+      path,
+      followed: [...one.followed, ...other.followed.slice(followed.length)],
+      isMerged: true,
+    }))
+  }
+
+  /** One of several, each with what stands beside them. */
+  #readOptions(
     keyword: string,
     schema: JsonObject,
     path: Path,
     followed: readonly string[],
   ): Expression {
-    const value = schema[keyword]
+    const { [keyword]: given, ...rest } = schema
     const at = [...path, keyword]
-    if (keyword === "$ref") return this.#follow(value, at, followed)
-    if (keyword !== "const" && (!Array.isArray(value) || value.length === 0)) {
-      throw problem(at, "expected a list that is not empty", value)
+    const isAlone = Object.keys(rest).every((other) => remarks.includes(other))
+    const options = listOf(given, at).map((option) => isAlone ? option : { allOf: [option, rest] })
+    if (keyword === "oneOf") this.#refuseCommon(options, at, followed)
+    return choice(...options.map((option, i) => this.read(option, [...at, i], followed)))
+  }
+
+  /** Fails where two options of `oneOf` may be valid at once: what is written must be valid for one. */
+  #refuseCommon(options: readonly PatternJson[], path: Path, followed: readonly string[]): void {
+    const plain = (schema: PatternJson) => this.#plain({ schema, path, followed }).schema
+    for (let other = 1; other < options.length; other++) {
+      for (let one = 0; one < other; one++) {
+        if (areDisjoint(options[one], options[other], plain)) continue
+        throw new PatternProblem(
+          `it is not plain that no value is valid against both option ${one} and option ${other}: ` +
+            "expected other types, values, bounds, or a required property with other values in each; " +
+            "or anyOf",
+          path,
+        )
+      }
     }
-    if (keyword === "anyOf") {
-      return choice(
-        ...(value as readonly PatternJson[]).map((option, i) =>
-          this.read(option, [...at, i], followed)
-        ),
-      )
-    }
-    const named = this.#typesOf(schema, path)
-    const values = (keyword === "const" ? [value] : value as readonly PatternJson[])
+  }
+
+  #readValues(keyword: string, schema: JsonObject, path: Path): Expression {
+    this.#refuseOthers(schema, path, [keyword, "type"], `beside "${keyword}"`)
+    const value = schema[keyword]
+    const named = typesOf(schema, path)
+    const values = (keyword === "const" ? [value] : listOf(value, [...path, keyword]))
       .filter((value) => named === undefined || named.some((type) => isOfType(value, type)))
     return choice(...values.map(written))
   }
 
-  #readType(
-    type: string,
-    schema: JsonObject,
-    path: Path,
-    followed: readonly string[],
-  ): Expression {
+  #readType(type: string, ranged: Ranged, followed: readonly string[]): Expression {
     switch (type) {
       case "null":
         return literal("null")
       case "boolean":
         return choice(literal("true"), literal("false"))
       case "integer":
-        return integer
       case "number":
-        return number
+        return readNumber(type, ranged)
       case "string":
-        return this.#readString(schema, path)
+        return this.#readString(ranged)
       case "array":
-        return this.#readArray(schema, path, followed)
+        return this.#readArray(ranged, followed)
       default:
-        return this.#readObject(schema, path, followed)
+        return this.#readObject(ranged.schema, ranged.path, followed)
     }
   }
 
-  #readString(schema: JsonObject, path: Path): Expression {
-    const [min, max] = this.#range(schema, path, "minLength", "maxLength")
-    if (!Object.hasOwn(schema, "pattern")) return quoted(anyText, min, max)
+  #readString(ranged: Ranged): Expression {
+    const { schema, path } = ranged
+    const lengths = lengthsWithin(ranged, "minLength", "maxLength")
+    if (lengths === undefined) return nothing
+    if (!Object.hasOwn(schema, "pattern")) return quoted(anyText, ...lengths)
     const { pattern } = schema
     const at = [...path, "pattern"]
     if (typeof pattern !== "string") throw problem(at, "expected a regular expression", pattern)
     try {
-      return quoted(anchored(parseRegex(pattern), anyText), min, max)
+      return quoted(anchored(parseRegex(pattern), anyText), ...lengths)
     } catch (error) {
       if (error instanceof PatternProblem) throw new PatternProblem(error.message, at)
       throw error
     }
   }
 
-  #readArray(schema: JsonObject, path: Path, followed: readonly string[]): Expression {
-    const [min, max] = this.#range(schema, path, "minItems", "maxItems")
+  #readArray(ranged: Ranged, followed: readonly string[]): Expression {
+    const { schema, path } = ranged
+    const lengths = lengthsWithin(ranged, "minItems", "maxItems")
+    if (lengths === undefined) return nothing
     const item = Object.hasOwn(schema, "items")
       ? this.read(schema.items, [...path, "items"], followed)
       : anyValue(this.#depth - 1)
-    return list(item, min, max)
+    return list(item, ...lengths)
   }
 
   #readObject(schema: JsonObject, path: Path, followed: readonly string[]): Expression {
@@ -210,12 +253,13 @@ class Reader {
     return sequence(literal("{"), { type: "members", items, separator: comma }, literal("}"))
   }
 
-  #follow(reference: PatternJson, path: Path, followed: readonly string[]): Expression {
+  #follow(reference: PatternJson, path: Path, followed: readonly string[]): Place {
     if (typeof reference !== "string" || !/^#(\/|$)/.test(reference)) {
       throw problem(path, 'expected a place in this schema, such as "#/$defs/name"', reference)
     }
     const times = followed.filter((other) => other === reference).length
-    if (times > this.#depth) return nothing
+    // A reference that leads to itself, with nothing in between, would never end.
+    if (times > this.#depth) return { schema: false, path, followed }
     const keys = decodeURIComponent(reference.slice(1)).split("/").slice(1)
       .map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"))
     let target: PatternJson | undefined = this.#root
@@ -225,28 +269,7 @@ class Reader {
       target = holds ? (target as JsonObject)[key] : undefined
       if (target === undefined) throw problem(path, "expected a place that is there", reference)
     }
-    // A reference that leads to itself, with nothing in between, would never end.
-    return this.read(target, keys, [...followed, reference])
-  }
-
-  #typesOf({ type }: JsonObject, path: Path): readonly string[] | undefined {
-    if (type === undefined) return undefined
-    const named = typeof type === "string" ? [type] : type
-    if (isStrings(named) && named.length > 0 && named.every((name) => types.includes(name))) {
-      return named
-    }
-    throw problem([...path, "type"], `expected ${types.join(", ")}, or a list of these`, type)
-  }
-
-  #range(schema: JsonObject, path: Path, least: string, most: string): [number, number] {
-    for (const keyword of [least, most]) {
-      const value = schema[keyword]
-      if (value === undefined || Number.isInteger(value) && (value as number) >= 0) continue
-      throw problem([...path, keyword], "expected an integer from 0 on", value)
-    }
-    const [min, max] = [(schema[least] ?? 0) as number, (schema[most] ?? Infinity) as number]
-    if (min > max) throw problem([...path, most], `expected at least ${least}, ${min}`, max)
-    return [min, max]
+    return { schema: target, path: keys, followed: [...followed, reference] }
   }
 
   #refuseOthers(
@@ -257,36 +280,15 @@ class Reader {
   ): void {
     for (const keyword of Object.keys(schema)) {
       if (allowed.includes(keyword) || remarks.includes(keyword)) continue
-      const advice = keyword === "oneOf" ? "; anyOf is" : ""
       throw new PatternProblem(
-        `the keyword "${keyword}" is not supported ${where}${advice}: expected ${
-          allowed.join(", ")
-        }`,
+        `the keyword "${keyword}" is not supported ${where}: expected ${allowed.join(", ")}`,
         [...path, keyword],
       )
     }
   }
 }
 
-function isOfType(value: PatternJson, type: string): boolean {
-  if (type === "null") return value === null
-  if (type === "array") return Array.isArray(value)
-  if (type === "object") return isObject(value)
-  if (type === "integer") return Number.isInteger(value)
-  const kind = typeof value
-  return kind === type
-}
-
-function isObject(value: PatternJson): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-}
-
-function isStrings(value: PatternJson): value is readonly string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === "string")
-}
-
-function problem(path: Path, expected: string, found: PatternJson | undefined): PatternProblem {
-  const text = JSON.stringify(found) ?? "nothing"
-  const short = text.length > 60 ? `${text.slice(0, 57)}...` : text
-  return new PatternProblem(`${expected}, found ${short}`, path)
+function listOf(value: PatternJson, path: Path): readonly PatternJson[] {
+  if (Array.isArray(value) && value.length > 0) return value
+  throw problem(path, "expected a list that is not empty", value)
 }

@@ -2,8 +2,7 @@
  * Token bytes of the tokenizers met last, so that every sequence of one model shares them. A sequence
  * does not say whose it is: it is known by the names of all its ids, and by how those without text read.
  */
-import type { SequenceInfo } from "genarm/plugin"
-import { readTokenBytes, type TokenBytes } from "./_token_bytes.ts"
+import { readTokenBytes, type TokenBytes, type Vocabulary } from "./_token_bytes.ts"
 
 interface Known {
   readonly names: readonly (string | undefined)[]
@@ -18,8 +17,8 @@ const capacity = 4
 
 const known: Known[] = []
 
-/** The bytes of the ids of a sequence. */
-export function tokenBytes(sequence: SequenceInfo): TokenBytes {
+/** The bytes of the ids of a sequence, or of a model that a reward reads with. */
+export function tokenBytes(sequence: Vocabulary): TokenBytes {
   const found = known.find((other) => isSame(other, sequence))
   if (found !== undefined) return found.tokens
   const tokens = readTokenBytes(sequence)
@@ -34,7 +33,7 @@ export function tokenBytes(sequence: SequenceInfo): TokenBytes {
   return tokens
 }
 
-function isSame({ names, probe, text }: Known, { vocabularySize, token, decode }: SequenceInfo) {
+function isSame({ names, probe, text }: Known, { vocabularySize, token, decode }: Vocabulary) {
   if (names.length !== vocabularySize) return false
   for (let id = 0; id < names.length; id++) if (names[id] !== token(id)) return false
   return decode(probe) === text

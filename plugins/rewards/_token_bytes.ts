@@ -20,9 +20,12 @@ export interface TokenBytes {
 /** Ids decoded together; where they do not read as spelled, the halves are looked at. */
 const chunk = 512
 
+/** What is known of a tokenizer: that of a sequence, or of a model that a reward reads with. */
+export type Vocabulary = Pick<SequenceInfo, "vocabularySize" | "token" | "decode">
+
 /** Reads the bytes of all ids that can be scored. */
 export function readTokenBytes(
-  { vocabularySize: count, token, decode }: SequenceInfo,
+  { vocabularySize: count, token, decode }: Vocabulary,
 ): TokenBytes {
   const names = Array.from({ length: count }, (_, id) => token(id))
   // Some tokenizers treat what begins a text in their own way: everything is read after a letter.
@@ -129,7 +132,8 @@ function certainBytes(
   return found
 }
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
+/** Bytes one after the other. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
   const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
   let at = 0
   for (const part of parts) {

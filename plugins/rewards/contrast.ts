@@ -1,16 +1,9 @@
 /** @module The difference of two models, as a reward. */
 import { Schema } from "effect"
-import { defineReward, type RewardPlugin, type RewardSource } from "genarm/plugin"
+import { defineReward, type RewardPlugin } from "genarm/plugin"
+import { type ContrastSide, difference, side, sourceOf } from "./_sides.ts"
 
-/** One side of a contrast: a model, an adapter on it, a context for it, or several of these. */
-export interface ContrastSide {
-  /** The base model where absent. */
-  readonly model?: string
-  /** A low-rank adapter on that model. */
-  readonly adapter?: string
-  /** Text before the prompt. */
-  readonly prefix?: string
-}
+export type { ContrastSide } from "./_sides.ts"
 
 /** Options of `contrast`. */
 export interface ContrastOptions {
@@ -27,29 +20,18 @@ export interface ContrastOptions {
   readonly plausible?: number | boolean
 }
 
-const side = Schema.Union([
-  Schema.NonEmptyString,
-  Schema.Struct({
-    model: Schema.optionalKey(Schema.NonEmptyString),
-    adapter: Schema.optionalKey(Schema.NonEmptyString),
-    prefix: Schema.optionalKey(Schema.NonEmptyString),
-  }),
-])
-
-/** What stands for log 0 in the amateur: e^-1000 is far below any float32. */
-const floor = -1000
-
 /** The share of contrastive decoding, section 3.3. */
 const published = 0.1
 
-const sourceOf = (value: string | ContrastSide): RewardSource =>
-  typeof value === "string" ? { model: value } : value
-
 /**
  * `log pi_expert - log pi_amateur`: what an expert knows and an amateur does not, as in DExperts
- * (https://arxiv.org/abs/2105.03023) and proxy tuning (https://arxiv.org/abs/2401.08565), and with
- * `plausible` in contrastive decoding (https://arxiv.org/abs/2210.15097). What the expert rules out, the
- * contrast does; what the amateur alone rules out gets a score of about 1000.
+ * (https://arxiv.org/abs/2105.03023), `proxyTuning` by another name, and with `plausible` in contrastive
+ * decoding (https://arxiv.org/abs/2210.15097). What the expert rules out, the contrast does; what the
+ * amateur alone rules out gets a score of about 1000.
+ *
+ * Contrastive decoding as published goes by the contrast alone, and the score of a term is added to the
+ * base's: there the expert is the base, and `log pi_base + w * (log pi_base - log pi_amateur)` over
+ * `1 + w` is `log pi_base - w / (1 + w) * log pi_amateur`, closer to the contrast the greater `w` is.
  *
  * @example
  * ```ts
@@ -77,12 +59,7 @@ export const contrast: RewardPlugin<ContrastOptions> = defineReward({
     return {
       score({ expert, amateur }, out) {
         const least = share === 0 ? -Infinity : greatest(expert) + Math.log(share)
-        for (let id = 0; id < out.length; id++) {
-          // Infinity could not be mixed with the scores of others, and -Infinity + Infinity is NaN.
-          out[id] = expert[id] === -Infinity || expert[id] < least
-            ? -Infinity
-            : expert[id] - Math.max(amateur[id], floor)
-        }
+        difference(expert, amateur, out, least)
       },
     }
   },

@@ -33,10 +33,12 @@ export type PatternOptions =
   }
   | {
     /**
-     * What the whole text must be valid against: `type`, `enum`, `const`, `anyOf`, `$ref` into the
-     * schema; `properties`, `required`, `additionalProperties`; `items`, `minItems`, `maxItems`;
-     * `minLength`, `maxLength`, `pattern`. It is written with at most one space after `:` and `,`,
-     * only the named properties, in their order, and numbers of at most 15 digits.
+     * What the whole text must be valid against: `type`, `enum`, `const`, `$ref` into the schema;
+     * `anyOf`, `allOf`, and `oneOf` where it is plain that no value is valid against two of its options;
+     * `minimum`, `maximum`, `exclusiveMinimum`, `exclusiveMaximum`; `minLength`, `maxLength`, `pattern`;
+     * `items`, `minItems`, `maxItems`; `properties`, `required`, `additionalProperties`. It is written
+     * with at most one space after `:` and `,`, only the named properties, in their order, and numbers
+     * of at most 15 digits before the point and after it, with an exponent where nothing bounds them.
      */
     readonly jsonSchema: PatternSchema
     /** How often a `$ref` goes into itself, and how deep a value without a schema nests; 3 if absent. */

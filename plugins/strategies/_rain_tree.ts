@@ -42,7 +42,12 @@ export class TreeNode {
   add(set: TokenSet): void {
     if (this.children.some(({ set: { ids } }) => areEqual(ids, set.ids))) return
     const total = this.children.reduce((sum, { set: { chance } }) => sum + chance, set.chance)
-    this.children.push(new TreeNode(set, set.chance / total, this))
+    const share = set.chance / total
+    // Those that were there keep their priors.
+    const prior = this.parent === undefined
+      ? (1 - noise) * share + noise / (this.children.length + 1)
+      : share
+    this.children.push(new TreeNode(set, prior, this))
   }
 
   /** The child with the greatest `(value + 1) / 2 + exploration * prior * sqrt(visits) / (1 + its visits)`. */

@@ -1,7 +1,7 @@
 /** @module The best of several whole texts. */
 import { Schema } from "effect"
 import { defineStrategy, type StrategyPlugin } from "genarm/plugin"
-import { checkReward, greatest, rewardOf } from "./_judged.ts"
+import { greatest, rewardOf } from "./_judged.ts"
 import { together } from "./_together.ts"
 
 /** Options of `bestOfN`. */
@@ -51,8 +51,8 @@ export const bestOfN: StrategyPlugin<BestOfNOptions> = defineStrategy({
     n: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0))),
     by: Schema.optionalKey(Schema.NonEmptyString),
   }),
+  rewards: ({ by }) => ({ by }),
   async *run({ n = 8, by }, sequence) {
-    checkReward("bestOfN", sequence, by)
     await sequence.evaluate() // the prompt is read once, for all
     const texts = [sequence]
     while (texts.length < n) texts.push(sequence.fork())

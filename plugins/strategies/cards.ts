@@ -3,7 +3,7 @@ import { Schema } from "effect"
 import { entropy, logSoftmaxInto } from "genarm/math"
 import { defineStrategy, type GuidedSequence, type StrategyPlugin } from "genarm/plugin"
 import { passes, threshold } from "./_acceptance.ts"
-import { checkReward, rewardOf } from "./_judged.ts"
+import { rewardOf } from "./_judged.ts"
 
 /** Options of `cards`. */
 export interface CardsOptions {
@@ -85,9 +85,9 @@ export const cards: StrategyPlugin<CardsOptions> = defineStrategy({
       least <= most || { path: ["least"], issue: `Expected at most ${most} tokens, as "most" says` }
     ),
   ),
+  rewards: ({ by }) => ({ by }),
   async *run(options, sequence) {
     const { by, target, alpha = 0.5, beta = 0.7, rejections = 20 } = options
-    checkReward("cards", sequence, by)
     const { tokens = sequence.room } = options
     const rule = { target, alpha, tokens, start: await rewardOf(sequence, by) }
     const segments = new Segments(options, sequence.vocabularySize)

@@ -1,7 +1,7 @@
 /** @module A tree search that looks ahead, and takes back what has come to nothing. */
 import { Schema } from "effect"
 import { defineStrategy, type GuidedSequence, type StrategyPlugin } from "genarm/plugin"
-import { checkReward, rewardOf } from "./_judged.ts"
+import { rewardOf } from "./_judged.ts"
 import { TreeNode } from "./_rain_tree.ts"
 import { anotherSet, tokenSets } from "./_token_sets.ts"
 
@@ -92,9 +92,9 @@ export const rain: StrategyPlugin<RainOptions> = defineStrategy({
       bad !== good || { path: ["range"], issue: "Expected two rewards that differ" }
     ),
   ),
+  rewards: ({ by }) => ({ by }),
   async *run(options, sequence) {
     const { by, searches = 50, enough = 0.8, visits = 6 } = options
-    checkReward("rain", sequence, by)
     let root = new TreeNode({ ids: [], chance: 1 })
     while (sequence.ended === undefined) {
       await sequence.evaluate() // once for all searches

@@ -1,10 +1,9 @@
 /** Rewards that look at the likeliest tokens of a step: what they are given, and what they may give. */
 import { GenArmError } from "../errors.ts"
+import { guardAsync } from "../plugin/guard.ts"
 import type { Candidates, RewardState } from "../plugin/reward.ts"
-import { guardAsync } from "./guard.ts"
 import { textAfter } from "./text_after.ts"
-import { topIds } from "./top_ids.ts"
-import { Waits } from "./waits.ts"
+import type { Waits } from "./waits.ts"
 
 /** What is asked of a term. */
 interface CandidateTerm {
@@ -15,9 +14,8 @@ interface CandidateTerm {
 
 /** What candidates are made of. */
 interface CandidateParts {
-  readonly count: number
-  /** The ids before the text; the text is decoded as if it began there where they are absent. */
-  readonly prompt?: readonly number[]
+  /** The ids before the text. */
+  readonly prompt: readonly number[]
   /** The ids of the text so far. */
   readonly written: readonly number[]
   readonly decode: (ids: readonly number[]) => string
@@ -26,17 +24,18 @@ interface CandidateParts {
 /** Candidates whose texts are decoded when they are looked at. */
 export class CandidateList implements Candidates {
   readonly ids: readonly number[]
+  readonly written: readonly number[]
   readonly #parts: CandidateParts
   #texts: readonly string[] | undefined
 
-  /** @param scores `[vocabulary]`, natural log: those without the reward that is asked. */
-  constructor(scores: Float32Array, parts: CandidateParts) {
-    this.ids = topIds(scores, parts.count)
+  constructor(ids: readonly number[], parts: CandidateParts) {
+    this.ids = ids
+    this.written = parts.written
     this.#parts = parts
   }
 
   get texts(): readonly string[] {
-    const { prompt = [], written, decode } = this.#parts
+    const { prompt, written, decode } = this.#parts
     return this.#texts ??= this.ids.map((id) => textAfter(prompt, [...written, id], decode))
   }
 }
@@ -49,7 +48,7 @@ export class CandidateList implements Candidates {
 export async function scoreCandidates(
   { name, plugin, state }: CandidateTerm,
   candidates: Candidates,
-  waits: Waits = new Waits(),
+  waits: Waits,
 ): Promise<ArrayLike<number>> {
   const { ids } = candidates
   if (ids.length === 0) return []

@@ -1,10 +1,10 @@
 /** Writing one text: the strategy drives the sequence, and its tokens are told as they settle. */
 import { aborted, GenArmError, messageOf } from "../errors.ts"
+import { closeQuietly } from "../plugin/close_all.ts"
 import type { GuidedSequence } from "../plugin/strategy.ts"
 import { GuidedText } from "./guided_text.ts"
 import type { OpenGraph } from "./open_graph.ts"
 import type { Request } from "./request.ts"
-import { closeQuietly } from "./sequence.ts"
 import type { Generation, Prompt, TokenEvent } from "./types.ts"
 
 /** Ends sequences from outside, between two steps. */
@@ -34,7 +34,7 @@ export async function* generate(
   checkCancelled()
   const root = GuidedText.open(graph, prompt, request, checkCancelled)
   // An abort frees memory at once, even if nobody asks for another token.
-  const stop = () => closeQuietly({ close: () => root.closeAll() })
+  const stop = () => closeQuietly(() => root.closeAll())
   signal?.addEventListener("abort", stop)
   cancellation.add(stop)
   try {

@@ -4,17 +4,19 @@
  */
 import { GenArmError } from "../errors.ts"
 import { randomStream } from "../math/random.ts"
+import { closeAll, closeQuietly } from "../plugin/close_all.ts"
+import { guard } from "../plugin/guard.ts"
+import { mapValues } from "../plugin/map_values.ts"
 import type { SamplerState } from "../plugin/sampler.ts"
 import type { GuidedSequence, PreviewModels, SequenceModel } from "../plugin/strategy.ts"
-import { guard } from "./guard.ts"
 import { acceptToken, checkRewinds, forkState, type Keeper, rewindState } from "./kept_state.ts"
 import type { ModelRun } from "./model_runs.ts"
 import type { OpenGraph } from "./open_graph.ts"
 import type { Request } from "./request.ts"
-import { closeQuietly, Sequence } from "./sequence.ts"
+import { RunView } from "./run_view.ts"
+import { Sequence } from "./sequence.ts"
 import { topTokens } from "./top_tokens.ts"
 import type { Prompt, TokenEvent } from "./types.ts"
-import type { SharedVocabulary } from "./vocabulary.ts"
 import { WrittenText } from "./written_text.ts"
 
 /** What all sequences of one request share. */
@@ -96,11 +98,9 @@ export class GuidedText implements GuidedSequence {
     try {
       // Before the strategy's own models: how much those can read ends no text.
       const limit = Math.min(request.maxTokens, sequence.runs.room)
-      const models = Object.fromEntries(
-        Object.entries(graph.strategy?.sources ?? {}).map(([name, source]) => [
-          name,
-          new RunView(sequence, sequence.runs.open(source), source.shared),
-        ]),
+      const models = mapValues(
+        graph.strategy?.sources ?? {},
+        (source) => new RunView(sequence, sequence.runs.open(source), source.shared),
       )
       const { tokenizer, eos } = graph.base.model
       const { promptIds } = sequence
@@ -110,7 +110,7 @@ export class GuidedText implements GuidedSequence {
       const fresh = { seed: request.seed, events: [], state: undefined, rewards }
       return new GuidedText(shared, sequence, models, text, fresh)
     } catch (error) {
-      closeQuietly(sequence)
+      closeQuietly(() => sequence.close())
       throw error
     }
   }
@@ -179,6 +179,7 @@ export class GuidedText implements GuidedSequence {
   async step(): Promise<number> {
     await this.evaluate()
     const id = this.#choose()
+    await this.#run(() => this.#sequence.completeScores(id))
     this.#append(id, guard(this.#shared.graph.sampler.name, () => this.#sampler.logProbability(id)))
     return id
   }
@@ -224,11 +225,9 @@ export class GuidedText implements GuidedSequence {
     this.#checkOpen()
     const { sequence, runOf } = this.#sequence.fork()
     try {
-      const models = Object.fromEntries(
-        Object.entries(this.models).map(([name, { run, shared }]) => [
-          name,
-          new RunView(sequence, runOf(run), shared),
-        ]),
+      const models = mapValues(
+        this.models,
+        ({ run, shared }) => new RunView(sequence, runOf(run), shared),
       )
       return new GuidedText(this.#shared, sequence, models, this.#text.fork(), {
         seed: this.random.nextUint32(),
@@ -237,7 +236,7 @@ export class GuidedText implements GuidedSequence {
         state: forkState(this.#keeper),
       })
     } catch (error) {
-      closeQuietly(sequence)
+      closeQuietly(() => sequence.close())
       throw error
     }
   }
@@ -295,15 +294,7 @@ export class GuidedText implements GuidedSequence {
 
   /** Closes all sequences of the request; then fails if a reward did. */
   closeAll(): void {
-    const errors: unknown[] = []
-    for (const text of [...this.#shared.open]) {
-      try {
-        text.close()
-      } catch (error) {
-        errors.push(error)
-      }
-    }
-    if (errors.length > 0) throw errors[0]
+    closeAll([...this.#shared.open].map((text) => () => text.close()))
   }
 
   /** Asks the sampler for an id, and holds it to what it may choose. */
@@ -399,37 +390,4 @@ export class GuidedText implements GuidedSequence {
 
 function addTo(totals: Record<string, number>, rewards: Readonly<Record<string, number>>): void {
   for (const name in rewards) totals[name] += rewards[name]
-}
-
-/** A model run as a strategy sees it. */
-class RunView implements SequenceModel {
-  readonly run: ModelRun
-  readonly shared: SharedVocabulary | undefined
-
-  readonly cost: number | undefined
-
-  constructor(sequence: Sequence, run: ModelRun, shared?: SharedVocabulary) {
-    this.run = run
-    this.shared = shared
-    const { stepCost } = run
-    this.cost = stepCost === undefined ? undefined : stepCost / sequence.stepCost
-  }
-
-  get room(): number {
-    return Math.max(0, this.run.engine.contextLength - this.run.ids.length + 1)
-  }
-
-  logProbs(ahead: number, out: Float32Array): void {
-    const row = this.run.rows[ahead]
-    if (row === undefined) {
-      throw new RangeError(
-        `expected tokens that the model has read, 0 to ${this.run.rows.length - 1} ahead, ` +
-          `found ${ahead}: preview them first`,
-      )
-    }
-    const size = this.shared?.size ?? row.length
-    out.set(row.length === size ? row : row.subarray(0, size))
-    out.fill(-Infinity, size)
-    for (const id of this.shared?.missing ?? []) out[id] = -Infinity
-  }
 }

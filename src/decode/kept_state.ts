@@ -3,12 +3,15 @@
  * the text. One that hears of tokens and cannot follow such a move fails, rather than mix up texts.
  */
 import { GenArmError } from "../errors.ts"
-import { guard } from "./guard.ts"
+import { guard } from "../plugin/guard.ts"
+import type { TextModel } from "../plugin/reward.ts"
+
+type Models = Readonly<Record<string, TextModel>>
 
 /** What a state may do with tokens; a part of the states of rewards, schedules and samplers. */
 export interface KeptState {
   accept?(id: number): void
-  fork?(): unknown
+  fork?(models: Models): unknown
   rewind?(count: number): void
 }
 
@@ -27,12 +30,17 @@ export function acceptToken({ plugin, term, state }: Keeper, id: number): void {
   if (state.accept !== undefined) guard(plugin, () => state.accept!(id), term)
 }
 
-/** The state for a copy of its text; none where it keeps nothing of the tokens. */
-export function forkState<State extends Omit<KeptState, "fork"> & { fork?(): State }>(
+/**
+ * The state for a copy of its text; none where it keeps nothing of the tokens.
+ *
+ * @param models Those that a reward reads the copy with.
+ */
+export function forkState<State extends Omit<KeptState, "fork"> & { fork?(models: Models): State }>(
   keeper: Keeper<State>,
+  models: Models = {},
 ): State | undefined {
   const { plugin, term, state } = keeper
-  if (state.fork !== undefined) return guard(plugin, () => state.fork!(), term)
+  if (state.fork !== undefined) return guard(plugin, () => state.fork!(models), term)
   if (state.accept === undefined) return undefined
   throw incapable(keeper, "forks", "fork()")
 }

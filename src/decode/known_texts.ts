@@ -1,5 +1,6 @@
 /** Texts whose caches are kept, the one used last at the end; the others go first when it is full. */
 import type { Engine, EngineCache } from "../engine/engine.ts"
+import { commonLength } from "./common_length.ts"
 
 /** What is kept at most, as if no two texts had a beginning in common. */
 export interface PrefixLimits {
@@ -130,14 +131,6 @@ export function holdsSame(
   const isShared = (adapter: string | undefined) =>
     adapter === undefined || engine.sharesCaches?.(adapter) === true
   return one === other || (isShared(one) && isShared(other))
-}
-
-/** How many ids two texts begin with in common. */
-export function commonLength(one: ArrayLike<number>, other: ArrayLike<number>): number {
-  const most = Math.min(one.length, other.length)
-  let length = 0
-  while (length < most && one[length] === other[length]) length++
-  return length
 }
 
 /** Whether an entry's distribution is the one after all of `ids`. */

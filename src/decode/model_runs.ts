@@ -7,6 +7,7 @@
  */
 import { checkIds, type Engine, type EngineCache } from "../engine/engine.ts"
 import { GenArmError, throwIfAborted } from "../errors.ts"
+import { commonLength } from "./common_length.ts"
 import type { OpenGraph, OpenSource } from "./open_graph.ts"
 import type { PrefixCache } from "./prefix_cache.ts"
 import { encodePrompt } from "./prompt.ts"
@@ -127,8 +128,7 @@ export class ModelRuns {
     await this.forward(begun.filter((run) => unreadOf(run).length > joinedTokens))
     const pieces = begun.map((run): Piece => {
       const wanted = tokens.filter(run.has)
-      let same = 0
-      while (same < run.ahead.length && run.ahead[same] === wanted[same]) same++
+      const same = commonLength(run.ahead, wanted)
       if (same < wanted.length) takeBack(run, same)
       const unread = unreadOf(run)
       const more = wanted.slice(run.ahead.length)

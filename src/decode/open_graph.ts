@@ -1,5 +1,5 @@
 /** Opening what a graph names: its models once each, and what its terms share with the base. */
-import { Effect, type Scope } from "effect"
+import { type Context, Effect, type Scope } from "effect"
 import { GenArmError } from "../errors.ts"
 import type { ModelRef } from "../files/model_ref.ts"
 import { TokenWorkspace } from "../math/token_workspace.ts"
@@ -14,6 +14,7 @@ import {
   resolveTerms,
   weightsKey,
 } from "../graph/resolve_graph.ts"
+import { mapValues } from "../plugin/map_values.ts"
 import { definitionOf, type Plugins, Registry } from "../plugin/registry.ts"
 import type { RewardDefinition } from "../plugin/reward.ts"
 import type { SamplerDefinition } from "../plugin/sampler.ts"
@@ -35,6 +36,8 @@ export interface OpenTerm {
   readonly options: unknown
   readonly weight: Weight
   readonly sources: Readonly<Record<string, OpenSource>>
+  /** Models that the reward reads texts with by itself. */
+  readonly models: Readonly<Record<string, OpenSource>>
   readonly shared: SharedVocabulary
 }
 
@@ -58,6 +61,8 @@ export interface OpenGraph {
   readonly prefixes: PrefixCache
   /** Ids that must never be chosen. */
   readonly unnamed: readonly number[]
+  /** What effects of its plugins may use. */
+  readonly services: Context.Context<never>
 }
 
 /** Opens a graph in the scope of the caller. */
@@ -68,13 +73,15 @@ export const openGraph: (
   function* (graph, options = {}) {
     const plugins = yield* Registry
     const runtime = yield* Runtime
+    const services = yield* Effect.context<never>()
     const terms = yield* attempt(() => resolveTerms(graph, plugins))
     const sampler = yield* attempt(() => definitionOf(plugins, "sampler", graph.sampler))
     const resolved = yield* attempt(() => resolveStrategy(graph, plugins))
 
     const refs = new Map<string, ModelRef>([[modelKey(graph.base), graph.base]])
-    for (const { sources } of resolved === undefined ? terms : [...terms, resolved]) {
-      for (const { ref } of Object.values(sources)) refs.set(modelKey(ref), ref)
+    const asked = [...terms.flatMap(({ sources, models }) => [sources, models]), resolved?.sources]
+    for (const { ref } of asked.flatMap((sources = {}) => Object.values(sources))) {
+      refs.set(modelKey(ref), ref)
     }
     const adapters = adaptersByWeights([...refs.values()])
     const [first] = adapters.keys()
@@ -99,26 +106,37 @@ export const openGraph: (
       models.set(key, model)
     }
 
-    const base: OpenSource = {
-      model: models.get(modelKey(graph.base))!,
-      form: { model: "base", template: graph.base.template, prefix: undefined },
-    }
     const opened = ({ ref, form }: ResolvedSource): OpenSource => ({
       model: models.get(modelKey(ref))!,
       form,
     })
+    const writing = (source: ResolvedSource): OpenSource => {
+      checkWrites(source, opened(source).model)
+      return opened(source)
+    }
+    const base = yield* attempt(() =>
+      writing({
+        ref: graph.base,
+        form: { model: "base", template: graph.base.template, prefix: undefined },
+      })
+    )
     const openTerms = yield* attempt(() =>
       terms.map((term): OpenTerm => {
-        const sources = mapValues(term.sources, opened)
+        const sources = mapValues(term.sources, writing)
         const used = Object.values(sources).map(({ model }) => model)
-        return { ...term, sources, shared: shareVocabulary(base.model, used, term.name) }
+        return {
+          ...term,
+          sources,
+          models: mapValues(term.models, opened),
+          shared: shareVocabulary(base.model, used, term.name),
+        }
       })
     )
     const strategy = yield* attempt((): OpenStrategy | undefined =>
       resolved && {
         ...resolved,
         sources: mapValues(resolved.sources, (resolvedSource) => {
-          const source = opened(resolvedSource)
+          const source = writing(resolvedSource)
           const shared = shareVocabulary(base.model, [source.model], resolved.definition.name)
           return { ...source, shared }
         }),
@@ -131,7 +149,10 @@ export const openGraph: (
       Effect.sync(() => new PrefixCache()),
       (prefixes) => Effect.sync(() => prefixes.close()),
     )
-    return { graph, plugins, base, terms: openTerms, sampler, strategy, prefixes, unnamed }
+    return {
+      ...{ graph, plugins, base, terms: openTerms, sampler, strategy },
+      ...{ prefixes, unnamed, services },
+    }
   },
 )
 
@@ -145,11 +166,16 @@ function checkAdapted({ model, adapter }: ModelRef, opened: OpenModel, runtime: 
   )
 }
 
-function mapValues<A, B>(
-  record: Readonly<Record<string, A>>,
-  map: (value: A) => B,
-): Record<string, B> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]))
+/** What gives values of labels cannot stand where probabilities of tokens are needed. */
+function checkWrites({ ref: { model }, form }: ResolvedSource, { labels }: OpenModel): void {
+  if (labels === undefined) return
+  const names = labels.join(", ")
+  const needed = form.model === "base" ? "as the base" : `for "${form.model}"`
+  throw new GenArmError(
+    { _tag: "UnsupportedModel", model },
+    `${model} has a value head (${names}): expected a language model ${needed}; a reward model scores ` +
+      "what a language model writes, as valueHead({ model }) among the rewards",
+  )
 }
 
 /** Plain code whose only errors are `GenArmError`. */

@@ -1,10 +1,10 @@
 /** The weight of a reward in one text: a number, or a schedule that is asked at each token. */
 import { GenArmError } from "../errors.ts"
 import type { Weight } from "../graph/graph.ts"
+import { guard } from "../plugin/guard.ts"
 import { definitionOf } from "../plugin/registry.ts"
 import type { SequenceInfo } from "../plugin/reward.ts"
 import type { ScheduleDefinition, ScheduleState, ScheduleStep } from "../plugin/schedule.ts"
-import { guard } from "./guard.ts"
 import type { Keeper } from "./kept_state.ts"
 import type { OpenGraph } from "./open_graph.ts"
 

@@ -4,7 +4,8 @@
  */
 import { closed, type Engine, type EngineCache } from "../engine/engine.ts"
 import { aborted } from "../errors.ts"
-import { commonLength, holdsSame, type KnownText } from "./known_texts.ts"
+import { commonLength } from "./common_length.ts"
+import { holdsSame, type KnownText } from "./known_texts.ts"
 
 /** Tokens that run at once. */
 const pieceTokens = 512

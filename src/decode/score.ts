@@ -1,10 +1,11 @@
 /** What a graph says of a continuation that is given. */
 import { checkIds } from "../engine/engine.ts"
 import { GenArmError } from "../errors.ts"
+import { closeQuietly } from "../plugin/close_all.ts"
 import type { Cancellation } from "./generate.ts"
 import type { OpenGraph } from "./open_graph.ts"
 import { encodeContinuation } from "./prompt.ts"
-import { closeQuietly, Sequence } from "./sequence.ts"
+import { Sequence } from "./sequence.ts"
 import type { Prompt, Score, ScoredToken } from "./types.ts"
 
 /** Tokens whose distributions are held at once. */
@@ -18,7 +19,7 @@ export async function score(
   cancellation: Cancellation,
 ): Promise<Score> {
   const sequence = Sequence.open(graph, prompt)
-  const stop = () => closeQuietly(sequence)
+  const stop = () => closeQuietly(() => sequence.close())
   cancellation.add(stop)
   try {
     const { tokenizer, engine } = graph.base.model
@@ -40,7 +41,7 @@ export async function score(
       await sequence.runs.preview(isLast ? chunk.slice(0, -1) : chunk)
       for (const id of chunk) tokens.push(await scoreToken(sequence, id, ids.length))
     }
-    return total(graph, ids, tokens)
+    return await total(sequence, ids, tokens)
   } catch (error) {
     throw cancellation.error ?? error
   } finally {
@@ -55,6 +56,7 @@ async function scoreToken(
   maxTokens: number,
 ): Promise<ScoredToken> {
   await sequence.evaluate(maxTokens)
+  await sequence.completeScores(id)
   const normalizer = sequence.normalize()
   const token: ScoredToken = {
     id,
@@ -66,16 +68,23 @@ async function scoreToken(
   return token
 }
 
-function total(graph: OpenGraph, ids: readonly number[], tokens: readonly ScoredToken[]): Score {
+async function total(
+  sequence: Sequence,
+  ids: readonly number[],
+  tokens: readonly ScoredToken[],
+): Promise<Score> {
   const sum = (value: (token: ScoredToken) => number) =>
     tokens.reduce((total, token) => total + value(token), 0)
+  const rewards: Record<string, number> = {}
+  for (const term of sequence.terms) {
+    const { name } = term
+    rewards[name] = await sequence.scoreText(term) ?? sum(({ rewards }) => rewards[name])
+  }
   return {
     ids,
     tokens,
     base: sum(({ logprob }) => logprob.base),
     guided: sum(({ logprob }) => logprob.guided),
-    rewards: Object.fromEntries(
-      graph.terms.map(({ name }) => [name, sum(({ rewards }) => rewards[name])]),
-    ),
+    rewards,
   }
 }

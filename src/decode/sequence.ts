@@ -10,30 +10,27 @@ import type { Weight } from "../graph/graph.ts"
 import { areBelowInfinity } from "../math/are_below_infinity.ts"
 import { logSumExp } from "../math/log_sum_exp.ts"
 import { mixInto } from "../math/mix.ts"
-import { TokenWorkspace } from "../math/token_workspace.ts"
-import type { RewardState, SequenceInfo } from "../plugin/reward.ts"
-import type { ScheduleState } from "../plugin/schedule.ts"
-import { CandidateList, checkGrain, scoreCandidates } from "./candidates.ts"
-import { guard, guardAsync } from "./guard.ts"
+import type { TokenWorkspace } from "../math/token_workspace.ts"
+import { guard, guardAsync } from "../plugin/guard.ts"
+import { mapValues } from "../plugin/map_values.ts"
+import type { ScheduleStep } from "../plugin/schedule.ts"
+import { CandidateList, scoreCandidates } from "./candidates.ts"
 import { acceptToken, checkRewinds, forkState, type Keeper, rewindState } from "./kept_state.ts"
 import { type ModelRun, ModelRuns } from "./model_runs.ts"
-import type { OpenGraph, OpenTerm } from "./open_graph.ts"
-import { type OpenWeight, openWeight, weightAt } from "./open_weight.ts"
+import type { OpenGraph } from "./open_graph.ts"
+import {
+  closeTerms,
+  openReaders,
+  type OpenTerms,
+  openTerms,
+  type Term,
+  type TermParts,
+} from "./open_terms.ts"
+import { weightAt } from "./open_weight.ts"
 import { textAfter } from "./text_after.ts"
+import { topIds } from "./top_ids.ts"
 import type { Prompt } from "./types.ts"
 import { Waits } from "./waits.ts"
-
-/** A reward at work. */
-interface Term extends Keeper<RewardState> {
-  readonly name: string
-  readonly weight: OpenWeight
-  readonly runs: Readonly<Record<string, ModelRun>>
-  /** Filled anew each step: views of the runs' rows, as long as the shared vocabulary. */
-  readonly rows: Record<string, Float32Array>
-  /** `[shared vocabulary]` */
-  readonly scores: Float32Array
-  readonly missing: readonly number[]
-}
 
 /** One text under way. */
 export class Sequence {
@@ -56,21 +53,21 @@ export class Sequence {
   readonly #rows: readonly Float32Array[]
   readonly #given: Readonly<Record<string, Weight>>
   /** What rewards have promised. */
-  readonly #waits = new Waits()
+  readonly #waits: Waits
   #position = 0
   #isClosed = false
 
   private constructor(
     graph: OpenGraph,
-    given: Readonly<Record<string, Weight>>,
-    promptIds: readonly number[],
     runs: ModelRuns,
+    { promptIds, weights }: TermParts,
     { terms, workspace }: OpenTerms,
   ) {
     this.#graph = graph
+    this.#waits = new Waits(graph.services)
     this.#workspace = workspace
     this.#rows = terms.map(({ scores }) => scores)
-    this.#given = given
+    this.#given = weights
     this.promptIds = promptIds
     this.runs = runs
     this.terms = terms
@@ -82,6 +79,15 @@ export class Sequence {
     this.scores = workspace.scores
   }
 
+  static #with(graph: OpenGraph, runs: ModelRuns, parts: TermParts): Sequence {
+    try {
+      return new Sequence(graph, runs, parts, openTerms(graph, parts))
+    } catch (error) {
+      runs.close(false)
+      throw error
+    }
+  }
+
   /** Encodes the prompt for every model and opens the rewards; nothing is computed yet. */
   static open(
     graph: OpenGraph,
@@ -90,30 +96,30 @@ export class Sequence {
   ): Sequence {
     const runs = new ModelRuns(graph, prompt)
     const promptIds = [...runs.base.ids]
-    const terms = openTerms(graph, weights, {
+    return Sequence.#with(graph, runs, {
       promptIds,
+      weights,
       runsOf: ({ sources }) => mapValues(sources, (source) => runs.open(source)),
+      readersOf: (term) => openReaders(graph, term, prompt, promptIds),
       stateOf: () => undefined,
       scheduleOf: () => undefined,
-      onFailure: () => runs.close(false),
     })
-    return new Sequence(graph, weights, promptIds, runs, terms)
   }
 
   /** A second sequence with the same tokens, and what became of each run in it. */
   fork(): { readonly sequence: Sequence; readonly runOf: (run: ModelRun) => ModelRun } {
     const { runs, copyOf } = this.runs.fork()
-    const terms = openTerms(this.#graph, this.#given, {
+    const sequence = Sequence.#with(this.#graph, runs, {
       promptIds: this.promptIds,
+      weights: this.#given,
       runsOf: (_, i) => mapValues(this.terms[i].runs, copyOf),
-      stateOf: (i) => forkState(this.terms[i]),
+      readersOf: (_, i) => mapValues(this.terms[i].readers, (reader) => reader.fork()),
+      stateOf: (i, readers) => forkState(this.terms[i], readers),
       scheduleOf: (i) => {
         const { weight } = this.terms[i]
         return typeof weight === "number" ? undefined : forkState(weight)
       },
-      onFailure: () => runs.close(false),
     })
-    const sequence = new Sequence(this.#graph, this.#given, this.promptIds, runs, terms)
     sequence.#position = this.#position
     return { sequence, runOf: copyOf }
   }
@@ -130,23 +136,48 @@ export class Sequence {
 
   /** Mixes what rows and candidates are worth into `scores`, with the weights of this step. */
   async evaluate(maxTokens: number): Promise<void> {
-    this.#evaluateRows(maxTokens)
-    const { tokenizer } = this.#graph.base.model
-    for (let i = 0; i < this.terms.length; i++) {
-      const term = this.terms[i]
+    const { terms, weights, scores } = this
+    const { rows: [base], ids } = this.runs.base
+    const step = { position: this.#position, maxTokens, base, lastId: ids[ids.length - 1] }
+    this.#evaluateRows(step)
+    for (let i = 0; i < terms.length; i++) {
+      const term = terms[i]
       if (term.state.scoreCandidates === undefined) continue
-      const candidates = new CandidateList(this.scores, {
-        count: Math.min(term.state.candidates ?? 1, term.scores.length),
-        prompt: this.promptIds,
-        written: this.runs.base.ids.slice(this.promptIds.length),
-        decode: (ids) => tokenizer.decode(ids),
-      })
-      const given = await scoreCandidates(term, candidates, this.#waits)
-      if (this.#isClosed) throw closed("this text")
+      // The likeliest without the reward that is asked.
+      const best = topIds(scores, Math.min(term.state.candidates ?? 1, term.scores.length))
+      const given = await this.#askAbout(term, best)
       term.scores.fill(-Infinity)
-      candidates.ids.forEach((id, i) => term.scores[id] = given[i])
-      if (this.weights[i] !== 0) mixInto(this.scores, [term.scores], [this.weights[i]], this.scores)
+      best.forEach((id, i) => term.scores[id] = given[i])
+      weights[i] = weightAt(term, { ...step, scores: term.scores })
+      if (!Number.isFinite(Math.fround(weights[i]))) throw this.#overflow()
+      if (weights[i] !== 0) {
+        mixInto(scores, [term.scores], [weights[i]], scores)
+      } else {
+        // Nothing is ruled out: of others it is not known what the reward would give them.
+        term.scores.fill(NaN)
+        best.forEach((id, i) => term.scores[id] = given[i])
+      }
     }
+  }
+
+  /** Asks rewards about a token that is none of the candidates, and that no weight ruled out. */
+  async completeScores(id: number): Promise<void> {
+    for (const term of this.terms) {
+      if (term.state.scoreCandidates === undefined || !Number.isNaN(term.scores[id])) continue
+      term.scores[id] = (await this.#askAbout(term, [id]))[0]
+    }
+  }
+
+  async #askAbout(term: Term, ids: readonly number[]): Promise<ArrayLike<number>> {
+    const { tokenizer } = this.#graph.base.model
+    const candidates = new CandidateList(ids, {
+      prompt: this.promptIds,
+      written: this.runs.base.ids.slice(this.promptIds.length),
+      decode: (ids) => tokenizer.decode(ids),
+    })
+    const given = await scoreCandidates(term, candidates, this.#waits)
+    if (this.#isClosed) throw closed("this text")
+    return given
   }
 
   /** The reward of the text so far, of terms that judge texts; none of the others. */
@@ -166,25 +197,25 @@ export class Sequence {
     )
   }
 
-  #evaluateRows(maxTokens: number): void {
+  #evaluateRows(step: Omit<ScheduleStep, "scores">): void {
     const { terms, weights, scores } = this
-    const { rows: [base], ids } = this.runs.base
-    const step = { position: this.#position, maxTokens, base, lastId: ids[ids.length - 1] }
     for (let i = 0; i < terms.length; i++) {
       const term = terms[i]
       for (const name in term.runs) {
         term.rows[name] = term.runs[name].rows[0].subarray(0, term.scores.length)
       }
-      // Candidates are scored when the likeliest are known; a text as a whole, not its tokens.
+      // A text is judged as a whole, not its tokens; candidates are when the likeliest are known.
       if (term.state.score === undefined) term.scores.fill(0)
       else guard(term.plugin, () => term.state.score!(term.rows, term.scores), term.name)
+      weights[i] = 0
+      if (term.state.scoreCandidates !== undefined) continue
       for (const id of term.missing) term.scores[id] = -Infinity
       weights[i] = typeof term.weight === "number"
         ? term.weight
         : weightAt(term, { ...step, scores: term.scores })
     }
     for (const weight of weights) if (!Number.isFinite(Math.fround(weight))) throw this.#overflow()
-    mixInto(base, this.#rows, weights, scores)
+    mixInto(step.base, this.#rows, weights, scores)
     for (const id of this.#graph.unnamed) scores[id] = -Infinity
   }
 
@@ -285,104 +316,11 @@ export class Sequence {
     this.#waits.end()
     this.runs.close(keep)
     this.#workspace.release()
-    closeRewards(this.terms)
-  }
-}
-
-/** What terms are opened from: anew, or as copies. */
-interface TermParts {
-  readonly promptIds: readonly number[]
-  readonly runsOf: (term: OpenTerm, index: number) => Readonly<Record<string, ModelRun>>
-  /** A state that is there already; the reward opens one where there is none. */
-  readonly stateOf: (index: number) => RewardState | undefined
-  readonly scheduleOf: (index: number) => ScheduleState | undefined
-  readonly onFailure: () => void
-}
-
-/** Terms, and where their scores lie. */
-interface OpenTerms {
-  readonly terms: readonly Term[]
-  readonly workspace: TokenWorkspace
-}
-
-function openTerms(
-  graph: OpenGraph,
-  weights: Readonly<Record<string, Weight>>,
-  { promptIds, runsOf, stateOf, scheduleOf, onFailure }: TermParts,
-): OpenTerms {
-  const { tokenizer, engine } = graph.base.model
-  const opened: Term[] = []
-  const workspace = TokenWorkspace.acquire(engine.vocabularySize, graph.terms.length)
-  try {
-    graph.terms.forEach((term, i) => {
-      const { name, definition, shared } = term
-      const runs = runsOf(term, i)
-      // Not every name of a reward is absent from an empty object: "constructor" is not.
-      const given = Object.hasOwn(weights, name) ? weights[name] : term.weight
-      const info: SequenceInfo = {
-        vocabularySize: shared.size,
-        promptIds,
-        eos: graph.base.model.eos,
-        token: (id) => tokenizer.token(id),
-        decode: (ids) => tokenizer.decode(ids),
-        encode: (text) => tokenizer.encodeContinuation(text),
-      }
-      const weight = openWeight(graph, given, { term: name, info, state: scheduleOf(i) })
-      const plugin = definition.name
-      const state = stateOf(i) ?? guard(plugin, () => definition.open(term.options, info), name)
-      opened.push({
-        name,
-        plugin,
-        role: `reward "${name}" (${plugin})`,
-        term: name,
-        state,
-        weight,
-        runs,
-        rows: {},
-        scores: workspace.rows[i].subarray(0, shared.size),
-        missing: shared.missing,
-      })
-      checkGrain(opened[i])
-    })
-    return { terms: opened, workspace }
-  } catch (error) {
-    workspace.release()
-    onFailure()
-    closeRewards(opened)
-    throw error
-  }
-}
-
-function mapValues<A, B>(
-  record: Readonly<Record<string, A>>,
-  map: (value: A) => B,
-): Record<string, B> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]))
-}
-
-/** Ends a sequence whose request fails anyway: what a reward throws at its end adds nothing. */
-export function closeQuietly(sequence: { close(): void }): void {
-  try {
-    sequence.close()
-  } catch {
-    // The request fails with the reason for which it ends.
+    closeTerms(this.terms)
   }
 }
 
 /** NaN, or an infinity that only broken arithmetic gives. */
 function isNoScore(score: number): boolean {
   return Number.isNaN(score) || score === Infinity
-}
-
-/** Closes all of them, and then fails if one did. */
-function closeRewards(terms: readonly Term[]): void {
-  const errors: unknown[] = []
-  for (const { name, plugin, state } of terms) {
-    try {
-      guard(plugin, () => state.close?.(), name)
-    } catch (error) {
-      errors.push(error)
-    }
-  }
-  if (errors.length > 0) throw errors[0]
 }

@@ -3,8 +3,10 @@
  * (SentencePiece drops its space), so that the end of the prompt is decoded with them.
  */
 
+import { commonLength } from "./common_length.ts"
+
 /** Tokens of the prompt that are decoded with the text. */
-const promptTail = 6
+export const promptTail = 6
 
 /** Decodes `ids` as they stand after `promptIds`; bytes that are no character are U+FFFD. */
 export function textAfter(
@@ -17,7 +19,5 @@ export function textAfter(
   const all = decode([...tail, ...ids])
   if (all.startsWith(before)) return all.slice(before.length)
   // The text completes a character that the prompt had begun.
-  let same = 0
-  while (same < before.length && before[same] === all[same]) same++
-  return all.slice(same)
+  return all.slice(commonLength(before, all))
 }

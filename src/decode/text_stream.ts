@@ -4,9 +4,8 @@
  * tokenizer may treat the first token of a text differently.
  */
 import type { Tokenizer } from "../files/tokenizer.ts"
-
-/** Tokens of the prompt that the window begins with. */
-const promptTail = 6
+import { commonLength } from "./common_length.ts"
+import { promptTail } from "./text_after.ts"
 
 /** Tokens that may be held back: more than one character is made of, so their bytes are none. */
 const heldTokens = 16
@@ -81,7 +80,5 @@ export class TextStream {
 
 /** What `after` says beyond `before`, of which the last bytes may have become a character. */
 function added(before: string, after: string): string {
-  let same = 0
-  while (same < before.length && before[same] === after[same]) same++
-  return after.slice(same)
+  return after.slice(commonLength(before, after))
 }

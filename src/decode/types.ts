@@ -71,7 +71,10 @@ export interface TokenEvent {
   readonly text: string
   /** How likely it was. */
   readonly logprob: TokenLogProbabilities
-  /** The score each reward gave this token, before its weight: for an ARM log pi_r. */
+  /**
+   * The score each reward gave this token, before its weight: for an ARM log pi_r. `NaN` where a
+   * strategy chose a token that a reward with the weight 0, which looks at the likeliest alone, did not.
+   */
   readonly rewards: Readonly<Record<string, number>>
   /** The weights in force. */
   readonly weights: Readonly<Record<string, number>>
@@ -115,6 +118,9 @@ export interface Score {
   readonly base: number
   /** The same by the guided distribution. */
   readonly guided: number
-  /** Each reward's total: for an ARM `r(x, y) = sum_t log pi_r(y_t | x, y_<t)`. */
+  /**
+   * Each reward's total: for an ARM `r(x, y) = sum_t log pi_r(y_t | x, y_<t)`; what it gives the text,
+   * where it judges texts.
+   */
   readonly rewards: Readonly<Record<string, number>>
 }

@@ -1,9 +1,11 @@
 /**
  * Waiting for what a plugin promises: not longer than it may take, and not beyond the end of the text
- * that it is for. What it gives later is ignored.
+ * that it is for. What it gives later is ignored; an effect is interrupted.
  */
+import { Context, Effect } from "effect"
 import { closed } from "../engine/engine.ts"
 import { GenArmError } from "../errors.ts"
+import type { Promised } from "../plugin/reward.ts"
 
 /** Who promised something, and how long that may take. */
 export interface Promiser {
@@ -22,16 +24,26 @@ const longestDelay = 2 ** 31 - 1
 
 /** All that one text waits for. */
 export class Waits {
+  readonly #services: Context.Context<never>
   readonly #leave = new Set<(error: GenArmError) => void>()
   #isOver = false
+
+  /** @param services What effects may use. */
+  constructor(services: Context.Context<never> = Context.empty()) {
+    this.#services = services
+  }
 
   /**
    * What was promised, or given at once.
    *
    * @throws {GenArmError} `PluginFailed` when it takes longer than it may, `Closed` when the text ends.
    */
-  async until<A>(given: A | PromiseLike<A>, promiser: Promiser): Promise<A> {
-    if (!isPromise(given)) return given
+  async until<A>(given: Promised<A>, promiser: Promiser): Promise<A> {
+    const stop = new AbortController()
+    const promise = Effect.isEffect(given)
+      ? Effect.runPromiseWith(this.#services)(given as Effect.Effect<A>, { signal: stop.signal })
+      : given as A | PromiseLike<A>
+    if (!isPromise(promise)) return promise
     const { limit = usualLimit } = promiser
     let timer: ReturnType<typeof setTimeout> | undefined
     let leave: (error: GenArmError) => void
@@ -42,8 +54,9 @@ export class Waits {
     this.#leave.add(leave!)
     if (this.#isOver) leave!(closed("this text"))
     try {
-      return await Promise.race([given, left])
+      return await Promise.race([promise, left])
     } finally {
+      stop.abort()
       clearTimeout(timer) // one that is left running keeps a process from ending
       this.#leave.delete(leave!)
     }

@@ -4,8 +4,8 @@
  */
 import { distinctWithout, jackknife, wordsOf } from "./distinct.ts"
 import { GenArmError } from "../errors.ts"
+import { mapValues } from "../plugin/map_values.ts"
 import { bootstrap, type Estimate, type EstimateOptions, pairedDifference } from "./estimate.ts"
-import { mapValues } from "./summarize.ts"
 import type { GuidanceRow, GuidedText } from "./types.ts"
 import { type WinRate, winRate } from "./win_rate.ts"
 
@@ -85,11 +85,11 @@ export function compareRows(
   const words = ({ text }: GuidedText) => wordsOf(text)
   const ids = ({ ids }: GuidedText) => ids
   return {
-    rewards: mapValues(after.rewards, (name) => ({
+    rewards: mapValues(after.rewards, (_, name) => ({
       perToken: perToken(({ rewards }) => rewards[name]),
       perText: mean(({ rewards }) => rewards[name]),
     })),
-    measures: mapValues(after.measures, (name) => {
+    measures: mapValues(after.measures, (_, name) => {
       const of = ({ measures }: GuidedText) => measures[name]
       const wins = winRate(
         after.texts.map(of),

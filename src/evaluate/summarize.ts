@@ -1,4 +1,5 @@
 /** The figures of one setting, from its texts. */
+import { mapValues } from "../plugin/map_values.ts"
 import { distinct, wordsOf } from "./distinct.ts"
 import { type EstimateOptions, meanEstimate, ratioEstimate } from "./estimate.ts"
 import { shareEstimate } from "./share.ts"
@@ -22,11 +23,11 @@ export function summarize(
   return {
     weights,
     continuations: texts.length,
-    rewards: mapValues(texts[0].rewards, (name) => ({
+    rewards: mapValues(texts[0].rewards, (_, name) => ({
       perToken: perToken(({ rewards }) => rewards[name]),
       perText: mean(({ rewards }) => rewards[name]),
     })),
-    measures: mapValues(texts[0].measures, (name) => mean(({ measures }) => measures[name])),
+    measures: mapValues(texts[0].measures, (_, name) => mean(({ measures }) => measures[name])),
     kl: perToken(({ logprob }) => logprob.guided - logprob.base),
     isUnbiased,
     distinct: {
@@ -56,12 +57,4 @@ function intervalOptions({ level, resamples, seed }: EstimateOptions): EstimateO
     ...resamples !== undefined && { resamples },
     ...seed !== undefined && { seed },
   }
-}
-
-/** A record with the same keys. */
-export function mapValues<A>(
-  record: Readonly<Record<string, unknown>>,
-  value: (name: string) => A,
-): Record<string, A> {
-  return Object.fromEntries(Object.keys(record).map((name) => [name, value(name)]))
 }

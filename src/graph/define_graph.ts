@@ -4,9 +4,11 @@ import { GenArmError } from "../errors.ts"
 import { isTemplate, type ModelRef } from "../files/model_ref.ts"
 import { checkNode, type CheckTag as Tag } from "../plugin/check_node.ts"
 import { modelRefSchema } from "../plugin/model_ref_schema.ts"
-import { isPluginNode } from "../plugin/node.ts"
+import { guard } from "../plugin/guard.ts"
+import { hint } from "../plugin/nearest.ts"
+import { isPluginNode, type PluginNode } from "../plugin/node.ts"
 import { decodeAt, type Path, printPath, printValue } from "../plugin/options.ts"
-import type { Plugins } from "../plugin/registry.ts"
+import { definitionOf, type Plugins } from "../plugin/registry.ts"
 import { isChoice } from "./parse_formula.ts"
 import { type Graph, type GraphSpec, makeGraph, type RewardTerm, type Weight } from "./graph.ts"
 
@@ -57,6 +59,10 @@ export function defineGraphWith(plugins: Plugins, spec: GraphSpec): Graph {
       ...term.template !== undefined && { template: term.template },
     })
   }
+  const strategy = checked.strategy === undefined
+    ? undefined
+    : checkNode(plugins, "strategy", checked.strategy, ["strategy"])
+  if (strategy !== undefined) checkChosenBy(plugins, strategy, Object.keys(rewards))
   return makeGraph({
     base: Object.freeze({ ...base }),
     rewards: Object.freeze(rewards),
@@ -66,9 +72,7 @@ export function defineGraphWith(plugins: Plugins, spec: GraphSpec): Graph {
       checked.sampler === undefined ? { plugin: "sampling" } : checked.sampler,
       ["sampler"],
     ),
-    ...checked.strategy !== undefined && {
-      strategy: checkNode(plugins, "strategy", checked.strategy, ["strategy"]),
-    },
+    ...strategy !== undefined && { strategy },
     stop: Object.freeze([...checked.stop ?? []]),
   })
 }
@@ -90,6 +94,28 @@ export function checkWeight(
       `${printValue(weight)}, at ${printPath(path)}`,
     tag,
   )
+}
+
+/** A strategy that goes by rewards needs those. */
+function checkChosenBy(
+  plugins: Plugins,
+  strategy: PluginNode<"strategy">,
+  known: readonly string[],
+): void {
+  const { name, rewards } = definitionOf(plugins, "strategy", strategy)
+  for (const [option, by] of Object.entries(guard(name, () => rewards?.(strategy.options)) ?? {})) {
+    if (by === undefined ? known.length > 0 : known.includes(by)) continue
+    const path = ["strategy", "options", option]
+    const found = known.length === 0
+      ? "the graph has no rewards"
+      : `the graph has ${known.join(", ")}${hint(by ?? "", known, ": ", "")}`
+    throw invalid(
+      path,
+      `the strategy "${name}" goes by ${
+        by === undefined ? "the rewards" : `the reward "${by}"`
+      }, and ${found}, at ${printPath(path)}`,
+    )
+  }
 }
 
 function checkTemplate(template: string | undefined, path: Path): void {

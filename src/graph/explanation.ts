@@ -1,5 +1,6 @@
 /** What a graph will run, as data. */
 import type { ModelRef } from "../files/model_ref.ts"
+import { mapValues } from "../plugin/map_values.ts"
 import { printCall, printNumber, printPlugin } from "./formula_terms.ts"
 import { formula, type Graph } from "./graph.ts"
 import {
@@ -22,6 +23,8 @@ export interface ExplainedRow {
   readonly readBy: readonly string[]
   /** Whether each step needs it; one that only the strategy reads is run as that decides. */
   readonly isInEveryStep: boolean
+  /** A reward reads candidates with it, so that a step runs several of them, side by side. */
+  readonly readsCandidates?: true
 }
 
 /** Weights that are loaded once, with all that is run on them. */
@@ -70,7 +73,10 @@ export interface Explanation {
   readonly engines: readonly ExplainedEngine[]
   /** Rows in each step of one text. */
   readonly rowsPerStep: number
-  /** What a step costs, in steps of the base alone: an estimate, where sizes are known. */
+  /**
+   * What a step costs, in steps of the base alone: an estimate, where sizes are known and no candidates
+   * are read.
+   */
   readonly cost?: number
   /** The rewards, in the order of the formula. */
   readonly terms: readonly ExplainedTerm[]
@@ -99,17 +105,23 @@ export function planGraph(
   strategy: ResolvedStrategy | undefined,
 ): Plan {
   const engines = new Map<string, { ref: ModelRef; rows: Map<string, MutableRow> }>()
-  const read = ({ ref, form }: ResolvedSource, readBy: string, isInEveryStep: boolean): string => {
+  const read = (
+    { ref, form }: ResolvedSource,
+    readBy: string,
+    { isInEveryStep = false, readsCandidates = false },
+  ): string => {
     const key = weightsKey(ref)
     const engine = engines.get(key) ?? { ref, rows: new Map() }
     engines.set(key, engine)
-    const rowKey = JSON.stringify([modelKey(ref), form.template ?? null, form.prefix ?? null])
+    const { template = null, prefix = null } = form
+    const rowKey = JSON.stringify([modelKey(ref), template, prefix, readsCandidates])
     const row = engine.rows.get(rowKey) ?? {
       ...ref.adapter !== undefined && { adapter: ref.adapter },
       ...form.template !== undefined && { template: form.template },
       ...form.prefix !== undefined && { prefix: form.prefix },
       readBy: [],
       isInEveryStep: false,
+      ...readsCandidates && { readsCandidates },
     }
     engine.rows.set(rowKey, row)
     row.readBy.push(readBy)
@@ -117,23 +129,27 @@ export function planGraph(
     return `${[...engines.keys()].indexOf(key) + 1}.${[...engine.rows.keys()].indexOf(rowKey) + 1}`
   }
   const form = { model: "base", template: graph.base.template, prefix: undefined }
-  read({ ref: graph.base, form }, "base", true)
-  const explained = terms.map(({ name, sources }): ExplainedTerm => {
+  read({ ref: graph.base, form }, "base", { isInEveryStep: true })
+  const explained = terms.map(({ name, sources, models }): ExplainedTerm => {
     const { weight, reward } = graph.rewards[name]
-    const rows = Object.entries(sources).map(([source, resolved]) =>
-      [source, read(resolved, `${name}.${source}`, true)] as const
-    )
+    const readAll = (asked: typeof sources, readsCandidates: boolean) =>
+      mapValues(
+        asked,
+        (resolved, source) =>
+          read(resolved, `${name}.${source}`, { isInEveryStep: true, readsCandidates }),
+      )
+    const rows = { ...readAll(sources, false), ...readAll(models, true) }
     return {
       name,
       weight: typeof weight === "number"
         ? printNumber(weight)
         : printCall(weight.plugin, weight.options),
       reward: printPlugin(reward),
-      rows: Object.fromEntries(rows),
+      rows,
     }
   })
   for (const [source, resolved] of Object.entries(strategy?.sources ?? {})) {
-    read(resolved, `${strategy!.definition.name}.${source}`, false)
+    read(resolved, `${strategy!.definition.name}.${source}`, {})
   }
   const planned = [...engines.values()].map(({ ref, rows }): PlannedEngine => {
     const list = [...rows.values()]

@@ -4,6 +4,7 @@
  */
 import type { ModelRef } from "../files/model_ref.ts"
 import { guard } from "../plugin/guard.ts"
+import { mapValues } from "../plugin/map_values.ts"
 import { definitionOf, type Plugins } from "../plugin/registry.ts"
 import type { RewardDefinition, RewardSource } from "../plugin/reward.ts"
 import type { StrategyDefinition } from "../plugin/strategy.ts"
@@ -30,6 +31,8 @@ export interface ResolvedTerm {
   readonly options: unknown
   readonly weight: Weight
   readonly sources: Readonly<Record<string, ResolvedSource>>
+  /** Models that the reward reads texts with by itself. */
+  readonly models: Readonly<Record<string, ResolvedSource>>
 }
 
 /** A strategy before its models are open. */
@@ -43,16 +46,19 @@ export interface ResolvedStrategy {
 export function resolveTerms(graph: Graph, plugins: Plugins): ResolvedTerm[] {
   return Object.entries(graph.rewards).map(([name, term]) => {
     const plugin = definitionOf(plugins, "reward", term.reward)
-    const declared = guard(plugin.name, () => plugin.sources?.(term.reward.options), name) ?? {}
+    const { options } = term.reward
+    const resolved = (declare: RewardDefinition["sources"]) =>
+      mapValues(
+        guard(plugin.name, () => declare?.(options), name) ?? {},
+        (source) => resolveSource(source, graph.base, name, term.template),
+      )
     return {
       name,
       definition: plugin,
-      options: term.reward.options,
+      options,
       weight: term.weight,
-      sources: mapValues(
-        declared,
-        (source) => resolveSource(source, graph.base, name, term.template),
-      ),
+      sources: resolved(plugin.sources),
+      models: resolved(plugin.models),
     }
   })
 }
@@ -120,11 +126,4 @@ export function adaptersByWeights(refs: readonly ModelRef[]): Map<string, string
     if (ref.adapter !== undefined) beside.push(ref.adapter)
   }
   return adapters
-}
-
-function mapValues<A, B>(
-  record: Readonly<Record<string, A>>,
-  map: (value: A) => B,
-): Record<string, B> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]))
 }

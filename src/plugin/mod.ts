@@ -18,11 +18,13 @@ export type {
 export { defineReward } from "./reward.ts"
 export type {
   Candidates,
+  Promised,
   RewardDefinition,
   RewardPlugin,
   RewardSource,
   RewardState,
   SequenceInfo,
+  TextModel,
   WrittenTokens,
 } from "./reward.ts"
 export { defineSampler } from "./sampler.ts"

@@ -1,5 +1,5 @@
 /** Rewards: what is added to the base model's log-probabilities, token by token. */
-import type { Schema } from "effect"
+import type { Effect, Schema } from "effect"
 import { type NoOptions, type PluginDefinition, type PluginFactory, pluginFactory } from "./node.ts"
 
 /**
@@ -43,6 +43,45 @@ export interface Candidates {
   readonly ids: readonly number[]
   /** The text that was written with each of them added, without the prompt. */
   readonly texts: readonly string[]
+  /** The ids that were written before them, without the prompt. */
+  readonly written: readonly number[]
+}
+
+/**
+ * A model that a reward reads texts with by itself: a value head, or a model with another tokenizer than
+ * the base's. What it has read of a beginning is kept, so that reading on costs only what is new.
+ */
+export interface TextModel {
+  /** Ids that it reads, 0 and on; those that no tokenizer names included. */
+  readonly vocabularySize: number
+  /** Entries of a row: its vocabulary, or the labels of a model with a value head. */
+  readonly width: number
+  /** The names of the labels of a model with a value head; absent for a language model. */
+  readonly labels?: readonly string[]
+  /** Tokens that a text may have, prompt included. */
+  readonly contextLength: number
+  /** The prompt as this model reads it, in ids of its own. */
+  readonly promptIds: readonly number[]
+  /** Its ids that end a text; none where it names none. */
+  readonly eos: readonly number[]
+  /** The name of an id, as its tokenizer spells it. */
+  readonly token: (id: number) => string | undefined
+  /** The text of ids. */
+  readonly decode: (ids: readonly number[]) => string
+  /** The ids of a text that goes on from another: no BOS, no template. */
+  readonly encode: (text: string) => readonly number[]
+  /**
+   * Reads texts in one batch.
+   *
+   * @param texts Ids from the prompt's first on, all with the same `from` ids at their beginning.
+   * @param from Ids of the beginning that all share, 1 at least.
+   * @returns For each text a row `[width]` after its first `from` ids, one after the next, and so on to
+   * its end: natural-log probabilities of the next token, or the values of the labels; read only.
+   */
+  readonly read: (
+    texts: readonly (readonly number[])[],
+    from: number,
+  ) => Promise<readonly (readonly Float32Array[])[]>
 }
 
 /** What has been written, for rewards of whole texts. */
@@ -52,6 +91,13 @@ export interface WrittenTokens {
   /** The same as text. */
   readonly text: string
 }
+
+/**
+ * What a plugin may give at once, promise, or describe as an effect. Effects run with the services that
+ * the pipeline was opened with, and are interrupted when their text ends.
+ */
+// deno-lint-ignore no-explicit-any -- the services are the program's; one that is missing fails the text
+export type Promised<A> = A | Promise<A> | Effect.Effect<A, unknown, any>
 
 /**
  * A reward at work on one sequence; all state lives here. It is of one of three grains: `score` scores
@@ -70,15 +116,15 @@ export interface RewardState<Source extends string = string> {
   /** How many of the likeliest ids `scoreCandidates` looks at; all others are ruled out. */
   readonly candidates?: number
   /** Scores candidates for the next token, all in one call: a number for each, `-Infinity` rules out. */
-  scoreCandidates?(candidates: Candidates): ArrayLike<number> | Promise<ArrayLike<number>>
-  /** Milliseconds within which its promises settle, or the text fails; 60,000 where absent. */
+  scoreCandidates?(candidates: Candidates): Promised<ArrayLike<number>>
+  /** Milliseconds within which its promises and effects settle, or the text fails; 60,000 where absent. */
   readonly timeLimit?: number
   /** The reward of a whole text, or of its beginning so far. */
-  scoreText?(written: WrittenTokens): number | Promise<number>
+  scoreText?(written: WrittenTokens): Promised<number>
   /** Hears of the token that was chosen. */
   accept?(id: number): void
-  /** A state for a copy of the sequence; the two go on separately. */
-  fork?(): RewardState<Source>
+  /** A state for a copy of the sequence, which has `models` of its own; the two go on separately. */
+  fork?(models: Readonly<Record<string, TextModel>>): RewardState<Source>
   /** Forgets the last `count` accepted tokens. */
   rewind?(count: number): void
   /** The sequence has ended. */
@@ -86,12 +132,21 @@ export interface RewardState<Source extends string = string> {
 }
 
 /** A reward plugin. */
-export interface RewardDefinition<Options = unknown, Source extends string = string>
-  extends PluginDefinition<"reward", Options> {
+export interface RewardDefinition<
+  Options = unknown,
+  Source extends string = string,
+  Model extends string = string,
+> extends PluginDefinition<"reward", Options> {
   /** The model runs it needs, by name; none where absent. */
   readonly sources?: (options: Options) => Readonly<Record<Source, RewardSource>>
+  /** Models that it reads texts with by itself, by name; none where absent. */
+  readonly models?: (options: Options) => Readonly<Record<Model, RewardSource>>
   /** Begins a sequence. */
-  readonly open: (options: Options, sequence: SequenceInfo) => RewardState<Source>
+  readonly open: (
+    options: Options,
+    sequence: SequenceInfo,
+    models: Readonly<Record<Model, TextModel>>,
+  ) => RewardState<Source>
 }
 
 /** A reward plugin with options: call it for a node of a graph. */
@@ -102,8 +157,10 @@ export type RewardPlugin<Input = NoOptions> = PluginFactory<
 >
 
 /**
- * Defines a reward. It never runs a model itself: it declares the model runs it needs as `sources`,
- * and combines the rows that the decoder has already batched.
+ * Defines a reward. As a rule it never runs a model itself: it declares the model runs it needs as
+ * `sources`, and combines the rows that the decoder has already batched. One whose model has another
+ * tokenizer than the base, or gives values instead of probabilities, declares it among `models`, and
+ * reads candidates with it.
  *
  * @param plugin The definition, as an object literal.
  * @returns A function from options to a node of a graph.
@@ -126,9 +183,14 @@ export type RewardPlugin<Input = NoOptions> = PluginFactory<
  * assertEquals(String(graph), "base + 2.0*noDigits")
  * ```
  */
-export function defineReward<Source extends string = never, Options = NoOptions, Input = NoOptions>(
+export function defineReward<
+  Source extends string = never,
+  Options = NoOptions,
+  Input = NoOptions,
+  Model extends string = never,
+>(
   plugin:
-    & Omit<RewardDefinition<Options, Source>, "options" | "kind">
+    & Omit<RewardDefinition<Options, Source, Model>, "options" | "kind">
     & { readonly options?: Schema.Codec<Options, Input> },
 ): RewardPlugin<Input> {
   return pluginFactory<"reward", never, RewardDefinition>("reward", plugin as never) as never

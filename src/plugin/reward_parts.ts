@@ -4,6 +4,7 @@
  * runs of several parts are one row of the engine, as those of several terms are.
  */
 import { GenArmError } from "../errors.ts"
+import { closeAll, closeQuietly } from "./close_all.ts"
 import { guard } from "./guard.ts"
 import { definition, type PluginNode } from "./node.ts"
 import type { RewardDefinition, RewardSource, RewardState, SequenceInfo } from "./reward.ts"
@@ -60,9 +61,10 @@ export interface OpenRewardParts {
 export function rewardParts(nodes: readonly PluginNode<"reward">[]): RewardParts {
   const parts = nodes.map(({ plugin, options, [definition]: found }): Part => {
     if (found === undefined) throw new TypeError(`internal: the reward "${plugin}" is unchecked`)
-    const { sources, open } = found as RewardDefinition
+    const { sources, models, open } = found as RewardDefinition
     const declared = guard(plugin, () => sources?.(options)) ?? {}
-    return { plugin, sources: declared, open: (sequence) => open(options, sequence) }
+    if (models !== undefined) throw unscored(plugin)
+    return { plugin, sources: declared, open: (sequence) => open(options, sequence, {}) }
   })
   const sources = parts.flatMap((part, i) =>
     Object.entries(part.sources).map(([name, source]) => [`${i}.${name}`, source] as const)
@@ -122,7 +124,7 @@ class OpenParts implements OpenRewardParts {
         if (state.score === undefined) throw unscored(plugin)
       })
     } catch (error) {
-      for (const state of states) closeQuietly(state)
+      closeQuietly(...states.map((state) => () => state.close?.()))
       throw error
     }
     return new OpenParts(parts, sequence, states)
@@ -154,7 +156,7 @@ class OpenParts implements OpenRewardParts {
         { rewind: (count) => this.#each((state) => state.rewind?.(count)) },
       ...(has("fork") || hearing.length > 0) && everyHearing("fork") && {
         fork: () =>
-          OpenParts.open(this.#parts, this.#sequence, (i) => states[i].fork?.()).state(score),
+          OpenParts.open(this.#parts, this.#sequence, (i) => states[i].fork?.({})).state(score),
       },
       close: () => this.#close(),
     }
@@ -166,23 +168,7 @@ class OpenParts implements OpenRewardParts {
 
   /** Closes all of them, and then fails if one did. */
   #close(): void {
-    const errors: unknown[] = []
-    for (const { plugin, state } of this.#open) {
-      try {
-        guard(plugin, () => state.close?.())
-      } catch (error) {
-        errors.push(error)
-      }
-    }
-    if (errors.length > 0) throw errors[0]
-  }
-}
-
-function closeQuietly(state: RewardState): void {
-  try {
-    state.close?.()
-  } catch {
-    // The opening fails with the reason for which it ends.
+    closeAll(this.#open.map(({ plugin, state }) => () => guard(plugin, () => state.close?.())))
   }
 }
 

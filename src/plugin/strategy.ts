@@ -99,6 +99,12 @@ export interface StrategyDefinition<Options = unknown, Source extends string = s
   /** Models of its own, by name, beside those of base and rewards; none where absent. */
   readonly sources?: (options: Options) => Readonly<Record<Source, RewardSource>>
   /**
+   * The rewards of the graph that it goes by, as names by option: `({ by }) => ({ by })`. A graph without
+   * such a reward is refused; an option that names none stands for all rewards, and asks for one at
+   * least. Absent where it goes by none.
+   */
+  readonly rewards?: (options: Options) => Readonly<Record<string, string | undefined>>
+  /**
    * Writes a text. Each yield says that the tokens of that sequence are final, and the sequences
    * yielded must go on from each other; it is called again when the next token is asked for, and
    * returns when the sequence has ended.

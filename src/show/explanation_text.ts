@@ -5,8 +5,11 @@ import { textTable } from "./table.ts"
 /** The text of an explanation: the formula, engines, rows, terms, and what a step costs. */
 export function explanationText(explanation: Explanation): string {
   const { formula, runtime, engines, terms, rowsPerStep, cost, sampler, strategy } = explanation
+  const readsCandidates = engines.some(({ rows }) => rows.some((row) => row.readsCandidates))
   const price = cost === undefined
-    ? "the cost is not known before the models are there"
+    ? readsCandidates
+      ? "of which one is run for each candidate: the cost is not known before they are there"
+      : "the cost is not known before the models are there"
     : `about ${cost.toFixed(2)} steps of the base alone`
   const parts = [
     `${formula}\n`,
@@ -48,12 +51,15 @@ function placeOf({ runsIn, threads }: ExplainedEngine, runtime: string): string 
   return `${runtime}, ${runsIn}, ${threads} ${threads === 1 ? "thread" : "threads"}`
 }
 
-function readingOf({ adapter, template, prefix, isInEveryStep }: ExplainedRow): string {
+function readingOf(
+  { adapter, template, prefix, isInEveryStep, readsCandidates }: ExplainedRow,
+): string {
   const parts = [
     ...prefix === undefined ? [] : [`after ${JSON.stringify(prefix)}`],
     ...template === undefined ? [] : [`as ${JSON.stringify(template)}`],
     ...adapter === undefined ? [] : [`with ${adapter}`],
     ...isInEveryStep ? [] : ["when drafting"],
+    ...readsCandidates ? ["with each candidate"] : [],
   ]
   return parts.join(", ") || "as it is"
 }

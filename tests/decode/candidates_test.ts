@@ -41,8 +41,8 @@ function recorded(): { readonly seen: Candidates[]; readonly record: ScoreCandid
   const seen: Candidates[] = []
   return {
     seen,
-    record: ({ ids, texts }) => {
-      seen.push({ ids: [...ids], texts: [...texts] })
+    record: ({ ids, texts, written }) => {
+      seen.push({ ids: [...ids], texts: [...texts], written: [...written] })
       return ids.map(() => 0)
     },
   }
@@ -59,9 +59,9 @@ describe("candidates", () => {
     })
     assertEquals((await pipeline.generate("cab", { maxTokens: 3 })).text, "bbb")
     assertEquals(seen, [
-      { ids: [1, 3, 2], texts: ["b", "d", "c"] },
-      { ids: [1, 3, 2], texts: ["bb", "bd", "bc"] },
-      { ids: [1, 3, 2], texts: ["bbb", "bbd", "bbc"] },
+      { ids: [1, 3, 2], texts: ["b", "d", "c"], written: [] },
+      { ids: [1, 3, 2], texts: ["bb", "bd", "bc"], written: [1] },
+      { ids: [1, 3, 2], texts: ["bbb", "bbd", "bbc"], written: [1, 1] },
     ])
   })
 
@@ -77,8 +77,8 @@ describe("candidates", () => {
     })
     assertEquals((await pipeline.generate("e", { maxTokens: 2 })).text, "é")
     assertEquals(seen, [
-      { ids: [0, 2, 3, 1], texts: ["\uFFFD", "e", "", "\uFFFD"] },
-      { ids: [1, 3, 0, 2], texts: ["é", "\uFFFD", "\uFFFD\uFFFD", "\uFFFDe"] },
+      { ids: [0, 2, 3, 1], texts: ["\uFFFD", "e", "", "\uFFFD"], written: [] },
+      { ids: [1, 3, 0, 2], texts: ["é", "\uFFFD", "\uFFFD\uFFFD", "\uFFFDe"], written: [0] },
     ])
   })
 
@@ -150,8 +150,11 @@ describe("a reward on candidates", () => {
     const options = { maxTokens: 60, seed: 5 }
     await using plain = await open(watch(winding))
     const expected = await plain.generate("a", options)
-    let asked = 0
-    const counting: ScoreCandidates = (candidates) => (asked++, byVowels(candidates))
+    const asked = { candidates: 0, chosen: 0 }
+    const counting: ScoreCandidates = (candidates) => {
+      asked[candidates.ids.length === 1 ? "chosen" : "candidates"]++
+      return byVowels(candidates)
+    }
     await using guided = await open(watch(winding), {
       rewards: { x: { reward: looking(counting), weight: 0 } },
     })
@@ -161,7 +164,13 @@ describe("a reward on candidates", () => {
       found.tokens.map(({ logprob }) => logprob),
       expected.tokens.map(({ logprob }) => logprob),
     )
-    assertEquals(asked, 60)
+    assertEquals(asked.candidates, 60)
+    // Tokens that are none of the likeliest are asked about when they have been chosen.
+    assert(asked.chosen > 0)
+    const written = found.tokens.map((_, i) => found.text.slice(0, i + 1))
+    assertEquals(found.tokens.map(({ rewards }) => rewards.x), written.map(vowels))
+    const { tokens } = await guided.score("a", found.ids)
+    assertEquals(tokens.map(({ rewards }) => rewards.x), written.map(vowels))
   })
 
   it("gives the same text at once and later, alone and beside others, again and again", async () => {

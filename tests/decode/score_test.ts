@@ -1,6 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert"
 import {
   arm,
+  defineReward,
   GenArmError,
   type Generation,
   type GraphSpec,
@@ -9,6 +10,7 @@ import {
   prompted,
   type Score,
 } from "genarm"
+import type { RewardState } from "genarm/plugin"
 import { describe, it } from "node:test"
 import { letters, open, openTrained, watch, withTrained } from "./_pipelines.ts"
 
@@ -118,6 +120,28 @@ describe("the score of a text that is given", () => {
     ) {
       assertAlmostEquals(value(first) + value(second), value(whole), 1e-9)
     }
+  })
+
+  it("is what a reward gives the text, where it judges texts", async () => {
+    const judging = (rest: Partial<RewardState>) =>
+      defineReward({
+        name: "judging",
+        open: () => ({ scoreText: ({ text }) => text.length, ...rest }),
+      })
+    const reward = judging({})()
+    const perToken = judging({ score: (_, out) => void out.fill(0.25) })()
+    await using pipeline = await open(models, {
+      rewards: {
+        ...rewards,
+        whole: { reward, weight: 1 },
+        both: { reward: perToken, weight: 0 },
+      },
+    })
+    const score = await pipeline.score("ab", "cde")
+    assertEquals([score.rewards.whole, score.rewards.both], [3, 3])
+    assertEquals(score.tokens.map(({ rewards: { whole, both } }) => [whole, both]), [
+      ...Array.from({ length: 3 }, () => [0, 0.25]),
+    ])
   })
 
   it("is nothing for nothing", async () => {

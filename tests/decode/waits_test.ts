@@ -62,7 +62,7 @@ describe("the texts of candidates of a trained model", withTrained, () => {
       name: "recording",
       open: () => ({
         candidates: 5,
-        scoreCandidates: ({ ids, texts }) => (seen.push({ ids, texts }), ids.map(() => 0)),
+        scoreCandidates: (given) => (seen.push(given), given.ids.map(() => 0)),
       }),
     })
     await using pipeline = await openTrained({

@@ -1,9 +1,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert"
 import {
   arm,
+  bestOfN,
   contrast,
   defineGraph,
   defineReward,
+  defineStrategy,
   GenArmError,
   type GenArmReason,
   greedy,
@@ -113,6 +115,24 @@ describe("a graph", () => {
       'did you mean "weight"',
     )
     refuse(one({ reward, wieght: 1 }), invalid("rewards", "x", "wieght"), 'did you mean "weight"')
+  })
+
+  it("refuses a strategy that goes by a reward which is not there", () => {
+    const by = invalid("strategy", "options", "by")
+    const strategy = { plugin: "cards", options: { by: "kid", target: 1 } }
+    const rewards = { kind: { reward, weight: 1 }, funny: { reward, weight: 1 } }
+    refuse({ base: "b", rewards, strategy }, by, 'the reward "kid"', 'did you mean "kind"?')
+    refuse({ base: "b", strategy }, by, "the graph has no rewards")
+    refuse({ base: "b", strategy: bestOfN() }, by, "goes by the rewards, and the graph has no")
+    const twoRoles = defineStrategy({
+      name: "twoRoles",
+      rewards: () => ({ good: "kind", bad: "cruel" }),
+      async *run() {},
+    })
+    refuse({ base: "b", rewards, strategy: twoRoles() }, invalid("strategy", "options", "bad"))
+    for (const options of [{}, { by: "funny" }]) {
+      assertEquals(defineGraph({ base: "b", rewards, strategy: bestOfN(options) }).rewards, rewards)
+    }
   })
 
   it("refuses wrong types and missing parts, with the path", () => {

@@ -12,6 +12,7 @@ import {
 import { statSync } from "node:fs"
 import { describe, it } from "node:test"
 import { fileURLToPath } from "node:url"
+import { crossTokenizer } from "../../plugins/rewards/cross_tokenizer.ts"
 import { union } from "../../plugins/rewards/union.ts"
 import { type ExplainOptions, explainWith } from "../../src/explain_graph.ts"
 import { letters, open, watch } from "../decode/_pipelines.ts"
@@ -107,6 +108,24 @@ describe("the explanation of a graph", () => {
     assertEquals([rowsPerStep, runtime], [6, "cpu"])
     const plain = await explain({ base: "b" })
     assertEquals([plain.strategy, plain.rowsPerStep], ["token after token", 1])
+  })
+
+  it("tells models that candidates are read with, whose cost nobody knows before", async () => {
+    const reward = crossTokenizer({ of: contrast({ expert: llama, amateur: { prefix: "a" } }) })
+    const explanation = await explain({
+      base: llama,
+      rewards: { x: { reward, weight: 1 }, y: { reward: arm({ model: llama }), weight: 1 } },
+    })
+    const { engines: [{ rows }], terms } = explanation
+    assertEquals(rows.map(({ readBy, readsCandidates }) => [readBy.join(), readsCandidates]), [
+      ["base,y.model", undefined],
+      ["x.0.expert", true],
+      ["x.0.amateur", true],
+    ])
+    assertEquals(terms[0].rows, { "0.expert": "1.2", "0.amateur": "1.3" })
+    assertEquals(explanation.cost, undefined)
+    assertStringIncludes(String(explanation), "with each candidate")
+    assertStringIncludes(String(explanation), "one is run for each candidate")
   })
 
   it("tells the sizes and costs of models that are there, and of no others", async () => {

@@ -20,7 +20,12 @@ export function isValid(value: unknown, schema: PatternJson, root: PatternJson =
     const target = $ref.split("/").slice(1)
       .map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"))
       .reduce<PatternJson>((place, key) => (place as Keywords)[key], root)
-    return isValid(value, target, root)
+    if (!isValid(value, target, root)) return false
+  }
+  const { allOf, oneOf } = keywords
+  if (Array.isArray(allOf) && !allOf.every((part) => isValid(value, part, root))) return false
+  if (Array.isArray(oneOf) && oneOf.filter((part) => isValid(value, part, root)).length !== 1) {
+    return false
   }
   if (Array.isArray(anyOf) && !anyOf.some((option) => isValid(value, option, root))) return false
   if ("const" in keywords && JSON.stringify(value) !== JSON.stringify(keywords.const)) return false
@@ -32,6 +37,11 @@ export function isValid(value: unknown, schema: PatternJson, root: PatternJson =
   }
   const types = type === undefined ? [] : [type].flat()
   if (types.length > 0 && !types.some((name) => isOf(value, name as string))) return false
+  if (typeof value === "number") {
+    const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = keywords
+    return !(value < Number(minimum ?? NaN)) && !(value > Number(maximum ?? NaN)) &&
+      !(value <= Number(exclusiveMinimum ?? NaN)) && !(value >= Number(exclusiveMaximum ?? NaN))
+  }
   if (typeof value === "string") {
     const { length } = [...value]
     if (length < Number(minLength) || length > Number(maxLength)) return false

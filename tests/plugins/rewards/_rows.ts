@@ -27,7 +27,7 @@ export function scoresOf(
     decode: () => "",
     encode: () => [],
     eos: [],
-  } as never)
+  } as never, {})
   const names = Object.keys(plugin.sources?.(node.options) ?? {})
   const out = new Float32Array(size).fill(NaN)
   state.score!(Object.fromEntries(names.map((name) => [name, rows(name)])), out)

@@ -71,7 +71,7 @@ export function sequenceOf(names: readonly string[], parts: SequenceParts = {}):
 
 /** Opens the reward of a node. */
 export function openReward(node: PluginNode<"reward">, sequence: SequenceInfo): RewardState {
-  return (node[definition] as unknown as RewardDefinition).open(node.options, sequence)
+  return (node[definition] as unknown as RewardDefinition).open(node.options, sequence, {})
 }
 
 /** The scores of the next token; no place is left as it was. */

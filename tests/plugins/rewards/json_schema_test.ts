@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert"
 import { GenArmError } from "genarm/plugin"
 import { describe, it } from "node:test"
+import { PatternProblem } from "../../../plugins/rewards/_expression.ts"
 import { jsonTexts } from "../../../plugins/rewards/_json_schema.ts"
 import { pattern, type PatternJson, type PatternSchema } from "../../../plugins/rewards/pattern.ts"
 import { isValid } from "./_json_validator.ts"
@@ -53,9 +54,56 @@ const schemas: Record<string, PatternSchema> = {
     },
     required: ["value"],
   },
+  "an integer with bounds": { type: "integer", minimum: -12, exclusiveMaximum: 340 },
+  "a number with bounds": { type: "number", exclusiveMinimum: -0.25, maximum: 17.5 },
+  "a number with one bound": { type: "number", exclusiveMinimum: 0 },
+  "one of several that differ by type": {
+    oneOf: [{ type: "integer", minimum: 5 }, { type: "string" }, { type: "number", maximum: 2 }],
+  },
+  "one of several that differ by a property": {
+    type: "object",
+    oneOf: [
+      {
+        properties: { kind: { const: "circle" }, radius: { type: "number", minimum: 0 } },
+        required: ["kind", "radius"],
+      },
+      {
+        properties: { kind: { enum: ["square", "cube"] }, side: { $ref: "#/$defs/side" } },
+        required: ["kind"],
+      },
+    ],
+    $defs: { side: { type: "integer", minimum: 1, maximum: 9 } },
+  },
+  "all of several": {
+    allOf: [{ type: ["number", "string"], minimum: 2 }, { type: ["integer", "null"], maximum: 30 }],
+    maximum: 20,
+  },
+  "all of several objects": {
+    allOf: [
+      { $ref: "#/$defs/named" },
+      { properties: { age: { type: "integer", minimum: 0 } }, required: ["age"] },
+      { type: "object", properties: { name: { type: "string", maxLength: 3 } } },
+    ],
+    $defs: {
+      named: { type: "object", properties: { name: { type: "string" } }, required: ["name"] },
+    },
+  },
+  "a definition and more": {
+    $ref: "#/$defs/list",
+    maxItems: 2,
+    $defs: { list: { type: "array", items: { $ref: "#/$defs/item" } }, item: { type: "boolean" } },
+  },
+  "one of several beside keywords": {
+    type: "integer",
+    minimum: 3,
+    anyOf: [{ maximum: 5 }, { minimum: 100, maximum: 101 }],
+  },
   "any value": true,
   "a list of any values": { type: "array", maxItems: 3 },
 }
+
+/** Whether a value is written where it is valid: objects need all the properties that are named. */
+const isWritten = (value: PatternJson) => typeof value !== "object" || Array.isArray(value)
 
 describe("a JSON Schema", () => {
   for (const [name, schema] of Object.entries(schemas)) {
@@ -95,6 +143,29 @@ describe("a JSON Schema", () => {
         [{ b: 2 }, { a: 1, b: 2 }, { b: 2, d: 4 }, { a: 1, b: 2, "c\n": 3, d: 4 }],
         [{}, { a: 1 }, { a: 1, d: 4 }, { b: 2, b2: 2 }],
       ],
+      ["an integer with bounds", [-12, -1, 0, 9, 10, 99, 100, 339], [-13, -100, 340, 1000, 0.5]],
+      ["a number with bounds", [-0.125, -1e-6, 0, 17, 17.5, 9.999], [
+        -0.25,
+        -1,
+        17.500001,
+        18,
+        170,
+      ]],
+      ["a number with one bound", [1e-6, 0.5, 1, 123456789012345], [0, -1, -0.5]],
+      ["one of several that differ by type", [5, "", 2, -0.5, 100], [3, 4, 2.5, null]],
+      [
+        "one of several that differ by a property",
+        [{ kind: "circle", radius: 0.5 }, { kind: "square" }, { kind: "cube", side: 9 }],
+        [{ kind: "circle" }, { kind: "circle", side: 1 }, { kind: "cube", side: 10 }, {}],
+      ],
+      ["all of several", [2, 19, 20], [1, 21, 2.5, "a", null]],
+      [
+        "all of several objects",
+        [{ name: "abc", age: 0 }, { name: "", age: 30 }],
+        [{ name: "abcd", age: 1 }, { name: "a" }, { age: 1 }, { name: "a", age: -1 }],
+      ],
+      ["a definition and more", [[], [true], [true, false]], [[true, true, true], [1]]],
+      ["one of several beside keywords", [3, 5, 100, 101], [2, 6, 99, 102, "a"]],
       ["an object of any names", [{}, { x: true }, { "": true, '"': false }], [{ x: 1 }]],
     ]
     for (const [name, valid, invalid] of values) {
@@ -102,6 +173,64 @@ describe("a JSON Schema", () => {
       for (const value of valid) assert(isText(JSON.stringify(value)), JSON.stringify(value))
       for (const value of invalid) assert(!isText(JSON.stringify(value)), JSON.stringify(value))
     }
+  })
+
+  it("has of two schemas the values that are valid against both", () => {
+    const ab = (a: PatternJson, b: PatternJson, more = {}) => ({
+      type: "object",
+      properties: { a, b },
+      ...more,
+    })
+    const parts: readonly PatternJson[] = [
+      ...[true, false, { type: ["integer", "string", "object"] }, {
+        enum: [1, "ab", { a: 1 }, null],
+      }],
+      ...[{ minimum: 1 }, { maximum: 2, minLength: 1 }, { exclusiveMinimum: 1, maxLength: 2 }],
+      ...[{ type: "number", exclusiveMaximum: 2 }, { type: "string", pattern: "b" }, { const: 1 }],
+      ...[{ minItems: 1 }, { type: "array", items: { type: "integer" } }, {
+        items: { minimum: 1 },
+      }],
+      ab({ type: "integer" }, { type: "string" }, { required: ["a"] }),
+      ab({ minimum: 1 }, true, { additionalProperties: false }),
+      ab(true, false),
+      ab({ anyOf: [{ type: "null" }, { type: "integer" }] }, { minLength: 1 }, { required: ["b"] }),
+      { anyOf: [{ type: "integer", minimum: 2 }, { type: "string" }, ab(true, { const: "x" })] },
+      {
+        oneOf: [{ type: "number", maximum: 1 }, { type: ["string", "null"] }, {
+          minItems: 1,
+          type: "array",
+        }],
+      },
+      { $ref: "#/$defs/short" },
+    ]
+    const values: readonly PatternJson[] = [
+      ...[null, true, 0, 1, 1.5, 2, 3, "", "a", "b", "ab", "abc", [], [0], [1, 2], ["x"]],
+      ...[{}, { a: 1 }, { a: 0 }, { a: "x" }, { a: null }, { b: "" }, { b: "x" }, { a: 1, b: "x" }],
+    ]
+    const $defs = { short: { anyOf: [{ type: "string", maxLength: 2 }, { type: "integer" }] } }
+    let [merged, accepted] = [0, 0]
+    for (const one of parts) {
+      for (const other of parts) {
+        const schema: PatternJson = { allOf: [one, other], $defs }
+        let isText: (text: string) => boolean
+        try {
+          isText = accepts(schema, 2)
+        } catch (error) {
+          assert(error instanceof PatternProblem, `${error}`)
+          assert(/not supported/.test(error.message), `${error.message} ${JSON.stringify(schema)}`)
+          continue
+        }
+        merged++
+        for (const value of values) {
+          const note = `${JSON.stringify(value)} ${JSON.stringify([one, other])}`
+          const found = isText(JSON.stringify(value))
+          if (found) accepted++
+          if (!isValid(value, schema)) assert(!found, note)
+          else if (isWritten(value)) assert(found, note)
+        }
+      }
+    }
+    assert(merged > 200 && accepted > 1_000, `${merged}, ${accepted}`)
   })
 
   it("takes one space after a colon and a comma, and no other", () => {
@@ -143,8 +272,33 @@ describe("a JSON Schema", () => {
         { type: "string", format: "date" },
         'format: the keyword "format" is not supported for the type',
       ],
-      [{ type: "integer", minimum: 1 }, 'minimum: the keyword "minimum" is not supported'],
-      [{ oneOf: [true] }, 'oneOf: the keyword "oneOf" is not supported for a schema; anyOf is'],
+      [
+        { type: "integer", multipleOf: 3 },
+        'multipleOf: the keyword "multipleOf" is not supported for the type integer: expected type, mi',
+      ],
+      [{ type: "number", minimum: "1" }, 'minimum: expected a number, found "1"'],
+      [
+        { type: "number", exclusiveMinimum: 3, maximum: 2 },
+        "maximum: expected at least the minimum, 3, found 2",
+      ],
+      [
+        { type: "integer", minimum: 1.2, maximum: 1.8 },
+        ": no text matches: expected one that does",
+      ],
+      [{ oneOf: [] }, "oneOf: expected a list that is not empty, found []"],
+      [
+        { oneOf: [{ type: "null" }, { type: "number" }, { type: "integer", minimum: 3 }] },
+        "oneOf: it is not plain that no value is valid against both option 1 and option 2",
+      ],
+      [
+        { allOf: [{ type: "string", pattern: "a" }, { type: "string", pattern: "b" }] },
+        ": expected one pattern, since two are not supported: /a/, found",
+      ],
+      [{ allOf: [{ type: "string" }, { type: "null" }] }, ": no text matches"],
+      [{ allOf: [{ type: "string" }, { format: "date" }] }, 'format: the keyword "format" is not'],
+      [{ allOf: [{ type: "string" }, { type: "text" }] }, "type: expected null, boolean"],
+      [{ allOf: [{ type: "array", items: [1] }] }, "allOf.0.items: expected a schema"],
+      [{ allOf: [{ $ref: "#" }] }, ": no text matches"],
       [{ type: "string", maxLength: -1 }, "maxLength: expected an integer from 0 on, found -1"],
       [{ type: "string", minLength: 3, maxLength: 1 }, "maxLength: expected at least minLength, 3"],
       [{ type: "string", pattern: "a(?=b)" }, 'pattern: lookahead "(?=" is not supported'],

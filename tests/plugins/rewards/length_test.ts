@@ -110,7 +110,7 @@ describe("length", () => {
       const state = openReward(length(options), sequence)
       const ids = [0, 5, 2, 1, 2, 9]
       for (const id of ids) state.accept!(id)
-      const copy = state.fork!()
+      const copy = state.fork!({})
       copy.rewind!(4)
       const fresh = openReward(length(options), sequence)
       for (const id of ids.slice(0, 2)) fresh.accept!(id)

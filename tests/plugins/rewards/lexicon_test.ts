@@ -146,7 +146,7 @@ describe("lexicon", () => {
     const state = openReward(lexicon(options), sequence)
     const ids = drawIds(5, 12, 20)
     writeAll(state, sequence, ids)
-    const copy = state.fork!()
+    const copy = state.fork!({})
     const back = 1 + draw(10)
     copy.rewind!(back)
     const fresh = openReward(lexicon(options), sequence)

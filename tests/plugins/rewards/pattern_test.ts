@@ -130,7 +130,7 @@ describe("pattern", () => {
         assertEquals(allowed(state, sequence), expected, `${regex} after ${written}`)
         compared++
         for (const id of expected.filter((id) => id < 10)) {
-          const next = state.fork!()
+          const next = state.fork!({})
           next.accept!(id)
           compare(next, [...written, ...bytes[id]])
         }
@@ -165,7 +165,7 @@ describe("pattern", () => {
       return before
     })
     assertEquals(allowed(state, sequence), sequence.eos)
-    const copy = state.fork!()
+    const copy = state.fork!({})
     copy.rewind!(ids.length)
     assertEquals(allowed(copy, sequence), steps[0])
     for (const id of sequence.encode("green")) copy.accept!(id)

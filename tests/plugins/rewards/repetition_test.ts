@@ -87,7 +87,7 @@ describe("repetition", () => {
         text.push(id)
         if (i % 5 === 4) {
           const left = state
-          state = left.fork!()
+          state = left.fork!({})
           left.accept!(3)
           left.rewind!(4)
         }

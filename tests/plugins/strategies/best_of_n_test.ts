@@ -128,7 +128,11 @@ describe("the best of n texts", () => {
       })
     }
     await refused({}, {}, "the graph has no rewards")
-    await refused({ by: "kid" }, { rewards }, 'a reward "kid": expected one of the graph\'s')
+    await refused(
+      { by: "kid" },
+      { rewards },
+      'the reward "kid", and the graph has kind, vowels: did you mean "kind"?',
+    )
   })
 
   it("is the only one with a sampler that does not draw", async () => {

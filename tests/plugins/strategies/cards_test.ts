@@ -152,7 +152,7 @@ describe("cards", () => {
     const error = await assertRejects(
       () => segments(coin, { ...strict, by: "tails" }, { maxTokens: 1 }),
       GenArmError,
-      "it has heads",
+      "the graph has heads",
     )
     assertEquals(error.reason._tag, "InvalidGraph")
     assertThrows(() => cards({ by: "heads", target: 1, least: 70 }), GenArmError, "at most 64")

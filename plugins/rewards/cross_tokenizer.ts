@@ -1,0 +1,178 @@
+/** @module A reward whose models have another tokenizer than the base. */
+import { Schema } from "effect"
+import {
+  defineReward,
+  nodeSchema,
+  type PluginNode,
+  rewardParts,
+  type RewardPlugin,
+  type SequenceInfo,
+  type TextModel,
+} from "genarm/plugin"
+import { respelling } from "./_respelling.ts"
+
+/** Options of `crossTokenizer`. */
+export interface CrossTokenizerOptions {
+  /** A reward of models that all have one tokenizer: `arm`, `contrast`, a `sum` of such ... */
+  readonly of: PluginNode<"reward">
+  /** How many of the likeliest tokens are scored, 32 where absent; all others are ruled out. */
+  readonly candidates?: number
+}
+
+const schema: Schema.Codec<CrossTokenizerOptions, CrossTokenizerOptions> = Schema.Struct({
+  of: nodeSchema("reward"),
+  candidates: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0))),
+})
+
+/**
+ * Lets a reward guide a base that has another tokenizer. A candidate token is spelled in the reward's own
+ * tokens, and is worth what those are worth one after the other:
+ *
+ * `score(v) = r(text + v) - r(text)`, with `r(y) = sum_t log pi_r(y_t | x, y_<t)` over the reward's tokens
+ *
+ * so that the scores of a text's tokens add up to the reward of the whole text, `r(x, y)`.
+ *
+ * With a byte-level reward model (every token is one byte) this is exact: there is one way to spell a
+ * text, and the score of a token is the log-probability of its bytes after all bytes before it. With other
+ * tokenizers a word that is half written is spelled otherwise than the whole one will be, and may look
+ * less likely than it is; only the total is right. Prefer a byte-level model where you train one.
+ *
+ * What has been written is read once, and all candidates go on from there in one batch: a step costs the
+ * candidates' bytes in rows of the reward's model, so that the model should be small. An end token of the
+ * base is that of the reward's model; other tokens without text are ruled out.
+ *
+ * @throws {GenArmError} `PluginFailed` for a reward without models, which needs no bridge, for one that
+ * keeps state of the tokens, and when its models have different tokenizers or too short a context.
+ *
+ * @example
+ * ```ts
+ * import { arm, crossTokenizer, defineGraph, openPipeline, tableRuntime } from "genarm"
+ * import { assertAlmostEquals } from "@std/assert"
+ *
+ * const runtime = tableRuntime({
+ *   // Writes "yes" and "no"; the reward reads letters, and likes the first of them to be an n.
+ *   words: { vocabulary: ["yes", "no"], next: () => [1, 1] },
+ *   letters: {
+ *     vocabulary: ["y", "e", "s", "n", "o"],
+ *     next: (ids) => "so".includes("yesno"[ids.at(-1)!]) ? [0.1, 0, 0, 0.9, 0] : [0, 0.4, 0.1, 0, 0.5],
+ *   },
+ * })
+ * const reward = crossTokenizer({ of: arm({ model: "letters" }) })
+ * const graph = defineGraph({ base: "words", rewards: { n: { reward, weight: 1 } } })
+ * await using pipeline = await openPipeline(graph, { runtime })
+ * const { rewards } = await pipeline.score("yes", "no")
+ * assertAlmostEquals(rewards.n, Math.log(0.9 * 0.5), 1e-6)
+ * ```
+ */
+export const crossTokenizer: RewardPlugin<CrossTokenizerOptions> = defineReward({
+  name: "crossTokenizer",
+  options: schema,
+  models: ({ of }) => {
+    const { sources } = rewardParts([of])
+    if (Object.keys(sources).length > 0) return sources
+    throw new Error(
+      `the reward "${of.plugin}" runs no model, and needs no bridge to the base's tokenizer: use it as ` +
+        "it is",
+    )
+  },
+  open({ of, candidates = 32 }, sequence, models) {
+    const [model] = Object.values(models)
+    checkTokenizers(of.plugin, models)
+    const spelling = respelling(sequence, model)
+    const parts = rewardParts([of]).open(sequenceOf(model))
+    const state = parts.state((out, parts) => parts.score(0, out))
+    if (state.accept !== undefined) {
+      state.close?.()
+      throw new Error(
+        `the reward "${of.plugin}" keeps state of the tokens, and its tokens are not the base's: use ` +
+          "one that goes by its models alone",
+      )
+    }
+    const scores = new Float32Array(model.width)
+
+    /** The log-probabilities that the reward gives texts after the ids that all share. */
+    const totals = async (texts: readonly (readonly number[])[], shared: number) => {
+      // A token is judged by what stands before it: the last one need not be read.
+      const beginnings = texts.map((text) => text.slice(0, Math.max(shared, text.length - 1)))
+      const rows = await readAll(models, beginnings, shared)
+      // All go on from the same place: what the reward says there is asked once.
+      const first = new Float32Array(model.width)
+      state.score!(rowsAt(rows, 0, 0), first)
+      return texts.map((text, i) =>
+        text.slice(shared).reduce((total, id, step) => {
+          if (step > 0) state.score!(rowsAt(rows, i, step), scores)
+          return total + (step > 0 ? scores : first)[id]
+        }, 0)
+      )
+    }
+    return {
+      candidates,
+      async scoreCandidates({ ids, written }) {
+        const before = spelling.written(written)
+        const spelled = ids.map((id) => spelling.candidate(written, id))
+        const texts = [before, ...spelled.filter((text) => text !== undefined)]
+        const shared = texts.reduce(
+          (least, text) => commonLength(text, before, least),
+          before.length,
+        )
+        const [base, ...given] = await totals(texts, shared)
+        // What was impossible stays out of the difference: all candidates would be NaN.
+        const subtracted = base === -Infinity ? 0 : base
+        return spelled.map((text) => text === undefined ? -Infinity : given.shift()! - subtracted)
+      },
+      close: () => state.close?.(),
+    }
+  },
+})
+
+/** Rows by model, text and step. */
+type Rows = Readonly<Record<string, readonly (readonly Float32Array[])[]>>
+
+/** Reads texts, each after the prompt of its model; `shared` ids after the prompt are the same in all. */
+async function readAll(
+  models: Readonly<Record<string, TextModel>>,
+  texts: readonly (readonly number[])[],
+  shared: number,
+): Promise<Rows> {
+  const read = Object.entries(models).map(async ([name, { promptIds, read }]) => {
+    const whole = texts.map((text) => [...promptIds, ...text])
+    return [name, await read(whole, promptIds.length + shared)] as const
+  })
+  return Object.fromEntries(await Promise.all(read))
+}
+
+function rowsAt(rows: Rows, text: number, step: number): Record<string, Float32Array> {
+  return Object.fromEntries(Object.entries(rows).map(([name, texts]) => [name, texts[text][step]]))
+}
+
+/** A model's own view of the text, for the reward inside. */
+function sequenceOf(model: TextModel): SequenceInfo {
+  const { width, promptIds, eos, token, decode, encode } = model
+  return { vocabularySize: width, promptIds, eos, token, decode, encode }
+}
+
+function commonLength(a: readonly number[], b: readonly number[], most: number): number {
+  let length = 0
+  while (length < most && length < a.length && a[length] === b[length]) length++
+  return length
+}
+
+function checkTokenizers(reward: string, models: Readonly<Record<string, TextModel>>): void {
+  const [[firstName, first], ...rest] = Object.entries(models)
+  for (const [name, { width, token }] of rest) {
+    let id = 0
+    while (id < first.width && width === first.width && token(id) === first.token(id)) id++
+    if (id === first.width) continue
+    throw new Error(
+      `the models of the reward "${reward}" have different tokenizers (${ownName(firstName)} and ${
+        ownName(name)
+      } differ ` +
+        `at id ${id}): expected one, as they are read side by side`,
+    )
+  }
+}
+
+/** A source as the reward inside calls it: `expert`, not `0.expert`. */
+function ownName(source: string): string {
+  return source.slice(source.indexOf(".") + 1)
+}

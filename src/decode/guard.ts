@@ -1,2 +1,0 @@
-/** Running a plugin's code: see the plugins' own file. */
-export { guard, guardAsync } from "../plugin/guard.ts"
