@@ -27,6 +27,8 @@ export interface ModelRun {
   readonly ids: number[]
   /** What it has read beyond the text. */
   readonly ahead: number[]
+  /** What it was asked to read beyond the text: the same, with tokens that it lacks. */
+  readonly previewed: number[]
   /**
    * `rows[i]`, `[vocabulary]`, is the distribution after the text and the first `i` tokens ahead;
    * none until the text has been read to its end.
@@ -82,6 +84,7 @@ export class ModelRuns {
       stepCost: model.stepCost,
       ids,
       ahead: [],
+      previewed: [],
       rows: [],
     }
     this.#runs.push(run)
@@ -99,6 +102,8 @@ export class ModelRuns {
   /** Appends a token to the text. */
   accept(id: number): void {
     for (const run of this.#runs) {
+      if (run.previewed[0] === id) run.previewed.shift()
+      else run.previewed.length = 0
       if (!run.has(id)) continue
       if (run.ahead[0] === id) {
         run.ahead.shift()
@@ -128,6 +133,9 @@ export class ModelRuns {
     await this.forward(begun.filter((run) => unreadOf(run).length > joinedTokens))
     const pieces = begun.map((run): Piece => {
       const wanted = tokens.filter(run.has)
+      if (commonLength(run.previewed, tokens) < tokens.length) {
+        run.previewed.splice(0, Infinity, ...tokens)
+      }
       const same = commonLength(run.ahead, wanted)
       if (same < wanted.length) takeBack(run, same)
       const unread = unreadOf(run)
@@ -145,6 +153,7 @@ export class ModelRuns {
   /** Forgets tokens at the end of the text; `removed` are all those, in order. */
   rewind(removed: readonly number[]): void {
     for (const run of this.#runs) {
+      run.previewed.length = 0
       const count = removed.filter(run.has).length
       if (count === 0) continue
       takeBack(run, 0)
@@ -160,9 +169,16 @@ export class ModelRuns {
     const copies: ModelRun[] = []
     try {
       for (const run of this.#runs) {
-        const { ids, ahead, rows } = run
+        const { ids, ahead, previewed, rows } = run
         const cache = run.cache?.fork()
-        copies.push({ ...run, cache, ids: [...ids], ahead: [...ahead], rows: [...rows] })
+        copies.push({
+          ...run,
+          cache,
+          ids: [...ids],
+          ahead: [...ahead],
+          previewed: [...previewed],
+          rows: [...rows],
+        })
       }
     } catch (error) {
       for (const { cache } of copies) cache?.close()

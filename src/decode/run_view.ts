@@ -23,10 +23,14 @@ export class RunView implements SequenceModel {
   }
 
   logProbs(ahead: number, out: Float32Array): void {
-    const row = this.run.rows[ahead]
+    const { rows, previewed, has } = this.run
+    // A token that the model lacks leaves it where it was.
+    const row = ahead <= previewed.length
+      ? rows[previewed.slice(0, ahead).filter(has).length]
+      : undefined
     if (row === undefined) {
       throw new RangeError(
-        `expected tokens that the model has read, 0 to ${this.run.rows.length - 1} ahead, ` +
+        `expected tokens that the model has read, 0 to ${previewed.length} ahead, ` +
           `found ${ahead}: preview them first`,
       )
     }

@@ -14,7 +14,7 @@ import {
 } from "genarm"
 import { argmax } from "genarm/math"
 import { describe, it } from "node:test"
-import { type Drive, driven, finish } from "../decode/_driven.ts"
+import { drive, type Drive, driven, finish } from "../decode/_driven.ts"
 import { always, letters, open, script, take, watch, type Watched } from "../decode/_pipelines.ts"
 
 const uniform = () => letters.map(() => 1)
@@ -144,6 +144,31 @@ describe("a strategy of one's own", () => {
     assertEquals(models.last.judge, [1, 0, 5, 5, 5])
     assertEquals(models.calls, { base: 4, judge: 4 })
     assertEquals(models.openCaches(), 0)
+  })
+
+  it("reads a model after tokens that it lacks as after those before them", async () => {
+    const few = letters.slice(0, 5)
+    const tables = watch({
+      base: { next: () => letters.map(() => 1) },
+      few: { vocabulary: few, next: (ids) => few.map((_, id) => 1 + (id + ids.length) % 5) },
+    })
+    const seen: number[] = []
+    await drive(tables, async (sequence) => {
+      const { draft } = sequence.models
+      const row = new Float32Array(sequence.vocabularySize)
+      const look = (ahead: number) => {
+        draft.logProbs(ahead, row)
+        seen.push(Math.round(Math.exp(row[0]) * 15))
+      }
+      await sequence.evaluate()
+      await sequence.preview([7, 1, 8, 2], { only: draft })
+      for (const ahead of [0, 1, 2, 3, 4]) look(ahead)
+      assertThrows(() => look(5), RangeError, "0 to 4 ahead")
+      sequence.accept(7, 0)
+      for (const ahead of [0, 1, 2, 3]) look(ahead)
+    }, { draft: "few" })
+    // The chance of its first token is 1 + the length of what it has read, after "a".
+    assertEquals(seen, [2, 2, 3, 3, 4, ...[2, 3, 3, 4]])
   })
 
   it("gives the same text for the same seed", async () => {
