@@ -3,7 +3,7 @@ import { Schema } from "effect"
 import { stat } from "node:fs/promises"
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
-import { locateAdapter, locateModel } from "./files/locate_model.ts"
+import { findAdapter, findModel } from "./files/locate_model.ts"
 import { openModelFolder, tensorFiles } from "./files/model_folder.ts"
 import { defineGraphWith } from "./graph/define_graph.ts"
 import {
@@ -99,9 +99,8 @@ interface Known {
 }
 
 async function lookAt({ ref, adapters, rows }: PlannedEngine): Promise<Known> {
-  // What is on the hub is not fetched, nor asked for.
-  if (ref.model.startsWith("hub:")) return {}
-  const folder = await orNothing(() => locateModel(ref))
+  // What is on the hub alone is not fetched, nor asked for.
+  const folder = await findModel(ref)
   if (folder === undefined) return {}
   const weights = ref.weights ?? "f32"
   const stepping = Math.max(1, rows.filter((row) => row.isInEveryStep).length)
@@ -127,8 +126,8 @@ async function weightBytes(folder: string, adapters: readonly string[]): Promise
   const { hasTensors, exports } = await openModelFolder(folder)
   const files = (hasTensors ? await tensorFiles(folder) : exports).map((file) => join(folder, file))
   for (const adapter of adapters) {
-    if (adapter.startsWith("hub:")) continue
-    files.push(join(await locateAdapter(adapter), "adapter_model.safetensors"))
+    const found = await findAdapter(adapter)
+    if (found !== undefined) files.push(join(found, "adapter_model.safetensors"))
   }
   const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size))
   return sizes.reduce((sum, size) => sum + size, 0)

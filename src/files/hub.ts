@@ -59,16 +59,34 @@ export async function fetchModelFolder(
   return place.folder
 }
 
+/** The folder of the model if it is complete on this machine; nothing is asked of the hub. */
+export async function cachedModelFolder(
+  reference: HubReference,
+  weights: layout.HubWeights,
+): Promise<string | undefined> {
+  const { folder, local } = await hubPlace(reference)
+  if (await layout.holdsModel(folder, weights)) return folder
+  return local !== undefined && await layout.holdsModel(local, weights) ? local : undefined
+}
+
+/** The folder of the adapter if it is complete on this machine; nothing is asked of the hub. */
+export async function cachedAdapterFolder(reference: HubReference): Promise<string | undefined> {
+  const { folder, local } = await hubPlace(reference)
+  for (const place of [folder, local]) {
+    if (place !== undefined && await layout.holdsAdapter(place)) return place
+  }
+  return undefined
+}
+
 /** The folder of a low-rank adapter on this machine, complete; as `fetchModelFolder` in all else. */
 export async function fetchAdapterFolder(
   reference: HubReference,
   options: Omit<FetchOptions, "weights">,
 ): Promise<string> {
   throwIfAborted(options.signal)
+  const cached = await cachedAdapterFolder(reference)
+  if (cached !== undefined) return cached
   const place = await hubPlace(reference)
-  for (const folder of [place.folder, place.local]) {
-    if (folder !== undefined && await layout.holdsAdapter(folder)) return folder
-  }
   const fetch = fetcher(place, options)
   for (const file of layout.ADAPTER) {
     if (!await fetch(file)) throw lacks(place, [file], file)

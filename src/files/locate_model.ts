@@ -4,7 +4,13 @@ import { realpath } from "node:fs/promises"
 import { isAbsolute, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { GenArmError, messageOf } from "../errors.ts"
-import { fetchAdapterFolder, fetchModelFolder, parseHubReference } from "./hub.ts"
+import {
+  cachedAdapterFolder,
+  cachedModelFolder,
+  fetchAdapterFolder,
+  fetchModelFolder,
+  parseHubReference,
+} from "./hub.ts"
 import type { OnProgress } from "./progress.ts"
 
 /**
@@ -45,6 +51,26 @@ export async function locateAdapter(
     return await fetchAdapterFolder(parseHubReference(adapter), options)
   }
   return await folderOf(adapter, "adapter_config.json and adapter_model.safetensors", "adapter")
+}
+
+/** The folder of a model if it is on this machine; nothing is fetched. */
+export async function findModel(
+  ref: Parameters<typeof locateModel>[0],
+): Promise<string | undefined> {
+  const { model, revision, weights = "f32" } = ref
+  if (!model.startsWith("hub:")) return await orNothing(locateModel(ref))
+  return await orNothing(cachedModelFolder(parseHubReference(model, revision), weights))
+}
+
+/** The folder of a low-rank adapter if it is on this machine; nothing is fetched. */
+export async function findAdapter(adapter: string): Promise<string | undefined> {
+  if (!adapter.startsWith("hub:")) return await orNothing(locateAdapter(adapter))
+  return await orNothing(cachedAdapterFolder(parseHubReference(adapter)))
+}
+
+/** What keeps a model from being found is said when it is opened. */
+function orNothing<A>(looking: Promise<A>): Promise<A | undefined> {
+  return looking.catch(() => undefined)
 }
 
 async function folderOf(name: string, files: string, kind: "model" | "adapter"): Promise<string> {

@@ -9,7 +9,11 @@ import {
   sampling,
   speculative,
 } from "genarm"
+import { env } from "@huggingface/transformers"
 import { statSync } from "node:fs"
+import { cp, mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { describe, it } from "node:test"
 import { fileURLToPath } from "node:url"
 import { crossTokenizer } from "../../plugins/rewards/cross_tokenizer.ts"
@@ -150,6 +154,26 @@ describe("the explanation of a graph", () => {
     assertEquals(missing.engines.map(({ folder, fileBytes, cost }) => [folder, fileBytes, cost]), [
       ...Array.from({ length: 4 }, () => [undefined, undefined, undefined]),
     ])
+  })
+
+  it("tells what is in the cache of the hub, and fetches nothing", async () => {
+    const { cacheDir, fetch } = env
+    const cache = await mkdtemp(join(tmpdir(), "hub-"))
+    env.cacheDir = cache
+    env.fetch = () => Promise.reject(new Error("asked the hub"))
+    try {
+      await cp(llama, join(cache, "org", "name"), { recursive: true })
+      const { engines } = await explain({
+        base: "hub:org/name",
+        rewards: { x: { reward: arm({ model: "hub:org/other" }), weight: 1 } },
+      })
+      assertEquals(engines.map(({ folder }) => folder), [join(cache, "org", "name"), undefined])
+      assertEquals(engines[0].fileBytes, statSync(`${llama}/model.safetensors`).size)
+      assertEquals(engines[0].cost, 1)
+    } finally {
+      Object.assign(env, { cacheDir, fetch })
+      await rm(cache, { recursive: true })
+    }
   })
 
   it("divides the threads of the CPU, the first engine in the main thread", async () => {
