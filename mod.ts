@@ -238,7 +238,7 @@ export type { Engine, EngineCache, Row } from "./src/engine/engine.ts"
 export type { Tokenizer } from "./src/files/tokenizer.ts"
 export { Runtime, RuntimeKey } from "./src/runtime/runtime.ts"
 export type { Companion, OpenModel, OpenRequest, RuntimeService } from "./src/runtime/runtime.ts"
-export { type TableModel, tableRuntime } from "./src/runtime/table_runtime.ts"
+export { type TableModel, tableRuntime, type TableValueModel } from "./src/runtime/table_runtime.ts"
 export * from "./src/train/mod.ts"
 export * from "./src/evaluate/mod.ts"
 export {

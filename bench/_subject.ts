@@ -57,6 +57,7 @@ export async function openSubject(
   const engine: Engine = {
     name: opened.name,
     vocabularySize: opened.vocabularySize,
+    width: opened.width,
     contextLength: opened.contextLength,
     ...keepsPrompts && { bytesPerToken: opened.bytesPerToken },
     openCache: () => opened.openCache(),

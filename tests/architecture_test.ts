@@ -31,6 +31,10 @@ const arrows: Record<string, readonly string[]> = {
     ...["effect", "node:", "onnxruntime-node"],
   ],
   evaluate: ["errors", "decode", "graph", "math", "plugin", "effect", "node:"],
+  testing: [
+    ...["errors", "decode", "engine", "files", "graph", "math", "onnx", "plugin", "runtime"],
+    ...["train", "../plugins/builtins.ts", "effect", "node:"],
+  ],
   show: ["errors", "decode/types.ts", "graph/explanation.ts", "files/progress.ts", "node:"],
   // The doors compose what the folders offer; plugins come in through one of them only.
   effect: [
@@ -134,7 +138,7 @@ describe("the arrows between the parts", () => {
     const importing = [...sources, "mod.ts"].filter((file) =>
       importsOf(file).some(({ name }) => resolve(file, name).startsWith("plugins/"))
     )
-    assertEquals(importing, ["src/effect.ts", "mod.ts"])
+    assertEquals(importing, ["src/effect.ts", "src/testing/_scope.ts", "mod.ts"])
   })
 
   it("lead from mod.ts to src and plugins only", () => {

@@ -81,6 +81,7 @@ describe("the public entries", () => {
       ...["trainTokenizer", "writeTokenizer", "openTokenizer"],
     ],
     "genarm/evaluate": ["evaluateGuidance", "compareRows", "distinct", "paretoFront", "winRate"],
+    "genarm/testing": ["conformance"],
   }
 
   it("are all imported here", () => {

@@ -1,22 +1,13 @@
 /** What counts of a row that a value head gives: the value of one label, in one of three forms. */
 import type { TextModel } from "genarm/plugin"
 
-/** Options that say what counts. */
-export interface LabelValueOptions {
-  /** The folder or hub name of the reward model: Llama family, `...ForSequenceClassification`. */
-  readonly model: string
-  /** The label whose value counts, by name or from 0; needed where there are several. */
-  readonly label?: string | number
-  /**
-   * What counts of the value `V`. `"value"`, the default: `V` as it is. `"rad"`: clamped to 0 to 1.
-   * `"fudge"`: the log-probability of the label, among all of them or, of a single one, against none.
-   */
-  readonly form?: "value" | "rad" | "fudge"
-}
-
-/** Reads it off the rows of a model; fails for a language model and for a label that there is none of. */
+/** Reads it off a model's rows; fails for a language model, and for a label that it does not have. */
 export function labelValue(
-  { model, label, form = "value" }: LabelValueOptions,
+  { model, label, form = "value" }: {
+    readonly model: string
+    readonly label?: string | number
+    readonly form?: "value" | "rad" | "fudge"
+  },
   { labels }: TextModel,
 ): (row: Float32Array) => number {
   const index = labelIndex(model, label, labels)

@@ -7,13 +7,13 @@ import {
   type SequenceInfo,
   type TextModel,
 } from "genarm/plugin"
-import { labelValue, type LabelValueOptions } from "./_label_value.ts"
+import { labelValue } from "./_label_value.ts"
 import { type Respelling, respelling } from "./_respelling.ts"
 import { sideFields } from "./_sides.ts"
 import { count, textRewardFields } from "./_text_scores.ts"
 
 /** Options of `valueHead`. */
-export interface ValueHeadOptions extends LabelValueOptions {
+export interface ValueHeadOptions {
   /** The folder or hub name of the reward model: Llama family, `...ForSequenceClassification`. */
   readonly model: string
   /** A branch, tag or commit of a hub model. */
@@ -26,6 +26,13 @@ export interface ValueHeadOptions extends LabelValueOptions {
   readonly template?: string
   /** Text before the prompt. */
   readonly prefix?: string
+  /** The label whose value counts, by name or from 0; needed where there are several. */
+  readonly label?: string | number
+  /**
+   * What counts of the value `V`. `"value"`, the default: `V` as it is. `"rad"`: clamped to 0 to 1.
+   * `"fudge"`: the log-probability of the label, among all of them or, of a single one, against none.
+   */
+  readonly form?: "value" | "rad" | "fudge"
   /** Whether the value of the text before is subtracted, so that the tokens' rewards sum to the text's. */
   readonly difference?: boolean
   /** How many of the likeliest tokens are scored, 20 where absent; all others are ruled out. */

@@ -1,7 +1,7 @@
 /** @module The largest weight that keeps guidance within a divergence from the base. */
 import { Schema } from "effect"
 import { defineSchedule, type SchedulePlugin, type ScheduleState } from "genarm/plugin"
-import { largestWeight, type Spent } from "./_tilt.ts"
+import { largestWeight } from "./_tilt.ts"
 
 /** Options of `klBudget`. */
 export interface KlBudgetOptions {
@@ -59,28 +59,35 @@ export const klBudget: SchedulePlugin<KlBudgetOptions> = defineSchedule({
     per: Schema.optionalKey(Schema.Literals(["token", "sequence"])),
     most: Schema.Finite.check(Schema.isGreaterThan(0)),
   }),
-  open: (options) => opened(options, 0, []),
+  open: (options) => opened(options, []),
 })
 
-/** `spent` by the tokens of the text, of which `tokens` gives what each did. */
-function opened(options: KlBudgetOptions, spent: number, tokens: readonly number[]): ScheduleState {
+/** What there is after a token. */
+interface Token {
+  /** The weight it had. */
+  readonly weight: number
+  /** Nats that it and those before it have spent. */
+  readonly spent: number
+}
+
+/** Goes on after the tokens of a text. What is asked and not accepted leaves no trace. */
+function opened(options: KlBudgetOptions, tokens: readonly Token[]): ScheduleState {
   const { budget, per = "token", most } = options
+  const first: Token = { weight: most, spent: 0 }
   const history = [...tokens]
-  let total = spent
-  let last: Spent = { weight: most, nats: 0 }
+  let next = first
   return {
     weight({ position, maxTokens, base, scores }) {
-      const allowed = per === "token" ? budget : (budget - total) / (maxTokens - position)
-      last = largestWeight(base, scores, { budget: allowed, most, guess: last.weight })
-      return last.weight
+      const { weight: guess, spent } = history.at(-1) ?? first
+      const allowed = per === "token" ? budget : (budget - spent) / (maxTokens - position)
+      const { weight, nats } = largestWeight(base, scores, { budget: allowed, most, guess })
+      next = { weight, spent: spent + nats }
+      return weight
     },
-    accept() {
-      history.push(last.nats)
-      total += last.nats
-    },
+    accept: () => void history.push(next),
     rewind(count) {
-      for (const nats of history.splice(history.length - count)) total -= nats
+      history.length -= count
     },
-    fork: () => opened(options, total, history),
+    fork: () => opened(options, history),
   }
 }

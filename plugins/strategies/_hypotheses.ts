@@ -41,6 +41,11 @@ export class Hypotheses<Text> {
     return this.#kept[0]?.text
   }
 
+  /** All that are kept but the best. */
+  get others(): Text[] {
+    return this.#kept.slice(1).map(({ text }) => text)
+  }
+
   /** Keeps a text of `length` tokens, if it is among the best; gives the one that goes, if one does. */
   add(text: Text, logProbability: number, length: number): Text | undefined {
     const score = logProbability / length ** this.#rule.lengthPenalty

@@ -79,7 +79,7 @@ export const beamSearch: StrategyPlugin<BeamSearchOptions> = defineStrategy({
       beams = going
       if (beams.length === 0 || ended.isDone(beams[0].logProb, length)) break
     }
-    for (const { sequence } of beams) sequence.close()
+    for (const { sequence } of [...beams, ...ended.others]) sequence.close()
     yield ended.best!.sequence
   },
 })

@@ -1,6 +1,6 @@
 /** @module Segments of a text, each drawn until its reward will do. */
 import { Schema } from "effect"
-import { entropy, logSoftmaxInto } from "genarm/math"
+import { entropy, logSoftmaxInto, logSumExp } from "genarm/math"
 import { defineStrategy, type GuidedSequence, type StrategyPlugin } from "genarm/plugin"
 import { passes, threshold } from "./_acceptance.ts"
 import { rewardOf } from "./_judged.ts"
@@ -138,6 +138,8 @@ class Segments {
 
   async #entropy(candidate: GuidedSequence): Promise<number> {
     const scores = await candidate.evaluate()
+    // The step that comes next says what is wrong with them.
+    if (!Number.isFinite(logSumExp(scores))) return 0
     if (this.#options.uncertainty === "base") candidate.base.logProbs(0, this.#logProbs)
     else logSoftmaxInto(scores, this.#logProbs)
     return entropy(this.#logProbs)

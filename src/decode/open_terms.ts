@@ -14,6 +14,7 @@ import { type OpenWeight, openWeight } from "./open_weight.ts"
 import { encodePrompt } from "./prompt.ts"
 import { TextReader } from "./text_reader.ts"
 import type { Prompt } from "./types.ts"
+import { readsIdsOf } from "./vocabulary.ts"
 
 /** A reward at work. */
 export interface Term extends Keeper<RewardState> {
@@ -78,14 +79,14 @@ export function openReaders(
   promptIds: readonly number[],
 ): Record<string, TextReader> {
   return mapValues(models, (source) => {
-    const { model: { tokenizer }, form } = source
+    const { model, form } = source
     // Ids are the base's: a model with another tokenizer is given their text.
-    const isBaseIds = Array.isArray(prompt) && typeof prompt[0] === "number" &&
-      tokenizer !== base.model.tokenizer
+    const isForeign = Array.isArray(prompt) && typeof prompt[0] === "number" &&
+      !readsIdsOf(base.model, model)
     const ids = encodePrompt(
-      tokenizer,
+      model.tokenizer,
       form,
-      isBaseIds ? base.model.tokenizer.decode(promptIds) : prompt,
+      isForeign ? base.model.tokenizer.decode(promptIds) : prompt,
     )
     return new TextReader({
       source,

@@ -34,6 +34,16 @@ export function shareVocabulary(
   return { size, missing: [...missing] }
 }
 
+/** Whether a model means the same as the base by every id that the base names. */
+export function readsIdsOf(base: OpenModel, { tokenizer }: OpenModel): boolean {
+  if (tokenizer === base.tokenizer) return true
+  for (let id = 0; id < base.engine.vocabularySize; id++) {
+    const name = base.tokenizer.token(id)
+    if (name !== undefined && name !== tokenizer.token(id)) return false
+  }
+  return true
+}
+
 /** Rows of the base that no tokenizer names: padding, which must never be chosen. */
 export function unnamedIds({ engine, tokenizer }: OpenModel): number[] {
   const ids: number[] = []

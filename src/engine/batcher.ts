@@ -9,7 +9,7 @@ import type { OwnedRow } from "./check_rows.ts"
 import { closed } from "./engine.ts"
 import type { OwnedCache } from "./owned_cache.ts"
 
-/** What a runner gives for one row: its log-probabilities, or why there are none. */
+/** What a runner gives for one row: what the model gives, or why there is nothing. */
 export type RowResult = Float32Array | Error
 
 /** Rows of so many tokens at most are steps: one token, or some that were drafted. */
@@ -44,7 +44,7 @@ interface Slot<R> {
   at: number
   /** Tokens of the next piece. */
   piece: number
-  /** `[tokens, vocabulary]` of a row that wants all and runs in pieces. */
+  /** `[tokens, width]` of a row that wants all and runs in pieces. */
   all: Float32Array | undefined
 }
 

@@ -55,6 +55,7 @@ class DeltaCache extends OwnedCache {
 export class DeltaEngine implements Engine {
   readonly name: string
   readonly vocabularySize: number
+  readonly width: number
   readonly contextLength: number
   readonly adapters: readonly string[]
   readonly bytesPerToken: number
@@ -84,6 +85,7 @@ export class DeltaEngine implements Engine {
     this.adapters = adapters
     this.#sharing = new Set(sharing)
     this.vocabularySize = config.vocabularySize
+    this.width = config.labels?.length ?? config.vocabularySize
     this.contextLength = config.contextLength
     this.#session = session
     this.#config = config
@@ -166,22 +168,33 @@ export class DeltaEngine implements Engine {
       this.#isRunning = false
       this.forgetBuffers()
     }
-    const logProbs = outputs.log_probs.data as Float32Array
+    const given = outputs.rows.data as Float32Array
     const counts = new Int32Array(rows.length)
     let offset = 0
     const results = rows.map((row): RowResult => {
       const positions = row.want === "all" ? row.tokens.length : 1
-      const size = positions * this.vocabularySize
-      const result = logProbs.subarray(offset, offset += size)
-      // A log-softmax over anything that holds NaN is NaN throughout: one entry tells.
-      for (let at = 0; at < size; at += this.vocabularySize) {
-        if (Number.isNaN(result[at])) return nonFinite(this.name, row.cache.adapter)
-      }
+      const result = given.subarray(offset, offset += positions * this.width)
+      const error = this.#damage(result, row.cache.adapter)
+      if (error !== undefined) return error
       if (!row.cache.isClosed) counts[row.cache.text.slot - first] = row.tokens.length
       return result
     })
     slab.append(outputs.delta.data as Float32Array, first, steps, counts)
     return results
+  }
+
+  #damage(result: Float32Array, adapter: string | undefined): Error | undefined {
+    if (this.#config.labels !== undefined) {
+      const value = result.find((value) => !Number.isFinite(value))
+      return value === undefined
+        ? undefined
+        : nonFinite(this.name, adapter, `${value} as the value of a label`)
+    }
+    // A log-softmax over anything that holds NaN is NaN throughout: one entry tells.
+    for (let at = 0; at < result.length; at += this.width) {
+      if (Number.isNaN(result[at])) return nonFinite(this.name, adapter)
+    }
+    return undefined
   }
 
   #feedRows(rows: readonly DeltaRow[], first: number, steps: number): void {

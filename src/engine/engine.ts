@@ -1,7 +1,7 @@
 /**
  * The contract between decoding and whatever computes probabilities: rows in, log-probabilities
- * out. One prompt, several prompts, several rewards, drafted tokens to verify, forks: all are rows
- * of one call, and weights shared by rows are read once.
+ * out; or values, where the model has a value head. One prompt, several prompts, several rewards,
+ * drafted tokens to verify, forks: all are rows of one call, and weights shared by rows are read once.
  */
 import { GenArmError } from "../errors.ts"
 
@@ -34,7 +34,7 @@ export interface Row {
   readonly cache: EngineCache
   /** At least one token id; not to be changed before the call has settled. */
   readonly tokens: ArrayLike<number>
-  /** Log-probabilities after the last new token, or after each of them. */
+  /** What the model gives after the last new token, or after each of them. */
   readonly want: "last" | "all"
 }
 
@@ -42,8 +42,13 @@ export interface Row {
 export interface Engine {
   /** The model, for errors. */
   readonly name: string
-  /** Entries of a distribution; ids that no tokenizer names included. */
+  /** Ids that it reads, 0 and on; those that no tokenizer names included. */
   readonly vocabularySize: number
+  /**
+   * Entries of what it gives after a token: `vocabularySize` for a language model, the number of labels
+   * for a model with a value head.
+   */
+  readonly width: number
   /** Tokens a cache can hold. */
   readonly contextLength: number
   /** The adapters that caches can be opened for; none where absent. */
@@ -62,10 +67,10 @@ export interface Engine {
    */
   openCache(adapter?: string): EngineCache
   /**
-   * Runs the rows, appends their tokens to their caches and gives for each row natural-log
-   * probabilities, `[vocabulary]` for `last` and `[tokens, vocabulary]` for `all`. The arrays
-   * belong to the caller. On failure no cache has changed. Calls may overlap, and then share
-   * batches; a cache takes part in one at a time.
+   * Runs the rows, appends their tokens to their caches and gives for each row `[width]` for `last`
+   * and `[tokens, width]` for `all`: natural-log probabilities of the next token, or what a value head
+   * gives each label. The arrays belong to the caller. On failure no cache has changed. Calls may
+   * overlap, and then share batches; a cache takes part in one at a time.
    */
   forward(rows: readonly Row[]): Promise<Float32Array[]>
   /** Waits for running calls, then frees the weights. Idempotent. */
@@ -96,13 +101,19 @@ export function checkAdapter({ name, adapters = [] }: Engine, adapter: string | 
   )
 }
 
-/** The error of a distribution that holds NaN; the cause is in the weights or the cache. */
-export function nonFinite(name: string, adapter?: string): GenArmError {
+/**
+ * The error of a distribution that holds NaN, or of values that are no finite numbers; the cause is in
+ * the weights or the cache.
+ */
+export function nonFinite(
+  name: string,
+  adapter?: string,
+  found: string = "NaN instead of log-probabilities",
+): GenArmError {
+  const of = adapter === undefined ? "" : ` with the adapter ${adapter}`
   return new GenArmError(
     { _tag: "NonFiniteScores", term: name },
-    `${name}${
-      adapter === undefined ? "" : ` with the adapter ${adapter}`
-    } gave NaN instead of log-probabilities: its weights are damaged, or overflow`,
+    `${name}${of} gave ${found}: its weights are damaged, or overflow`,
   )
 }
 

@@ -70,6 +70,7 @@ function firstPositions(tensor: Tensor, length: number): Tensor {
 export class GrowingEngine implements Engine {
   readonly name: string
   readonly vocabularySize: number
+  readonly width: number
   readonly contextLength: number
   /** Caches that have been opened and not closed. */
   openCaches = 0
@@ -124,6 +125,7 @@ export class GrowingEngine implements Engine {
     const vocabularySize = typeof size === "number" ? size : config.vocab_size
     if (typeof vocabularySize !== "number") refuse("config.json must give vocab_size as a number")
     this.vocabularySize = vocabularySize as number
+    this.width = this.vocabularySize
     const context = config.max_position_embeddings ?? config.n_positions
     if (typeof context !== "number") refuse("config.json must give max_position_embeddings")
     this.contextLength = context as number
@@ -191,7 +193,7 @@ export class GrowingEngine implements Engine {
       )
     }
     const logits = outputs.logits.data as Float32Array
-    const size = this.vocabularySize
+    const size = this.width
     const wanted = want === "all" ? steps : 1
     const result = new Float32Array(wanted * size)
     const first = logits.length - wanted * size

@@ -1,5 +1,5 @@
 /**
- * An engine that runs in a worker, so that it computes while another does. Log-probabilities come
+ * An engine that runs in a worker, so that it computes while another does. What it gives comes
  * back through shared memory. A native run cannot be interrupted, and killing a worker inside one
  * aborts the whole process on some runtimes: the worker is asked to stop, and waited for.
  */
@@ -133,6 +133,7 @@ class WorkerLink {
 class WorkerEngine implements Engine {
   readonly name: string
   readonly vocabularySize: number
+  readonly width: number
   readonly contextLength: number
   readonly adapters: readonly string[]
   readonly bytesPerToken?: number
@@ -147,6 +148,7 @@ class WorkerEngine implements Engine {
   constructor(name: string, link: WorkerLink, sizes: EngineSizes) {
     this.name = name
     this.vocabularySize = sizes.vocabularySize
+    this.width = sizes.width
     this.contextLength = sizes.contextLength
     this.adapters = sizes.adapters
     if (sizes.bytesPerToken !== undefined) this.bytesPerToken = sizes.bytesPerToken
@@ -190,8 +192,7 @@ class WorkerEngine implements Engine {
   }
 
   async #run(rows: readonly WorkerRow[]): Promise<RowResult[]> {
-    const sizeOf = ({ want, tokens }: Row) =>
-      (want === "all" ? tokens.length : 1) * this.vocabularySize
+    const sizeOf = ({ want, tokens }: Row) => (want === "all" ? tokens.length : 1) * this.width
     const bytes = 4 * rows.reduce((sum, row) => sum + sizeOf(row), 0)
     if (this.#output.byteLength < bytes) this.#output = new SharedArrayBuffer(bytes)
     const reply = await this.#link.request({

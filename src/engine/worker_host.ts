@@ -67,9 +67,10 @@ export function serveEngine<Spec>(
 }
 
 function sizesOf(engine: Engine): EngineSizes {
-  const { vocabularySize, contextLength, adapters = [], bytesPerToken } = engine
+  const { vocabularySize, width, contextLength, adapters = [], bytesPerToken } = engine
   return {
     vocabularySize,
+    width,
     contextLength,
     adapters,
     sharing: adapters.filter((adapter) => engine.sharesCaches?.(adapter) === true),
@@ -94,7 +95,7 @@ async function forward(
   const errors = outcomes.map((outcome, index) => {
     if (outcome.status === "fulfilled") shared.set(outcome.value, offset)
     const { tokens, want } = rows[index]
-    offset += (want === "all" ? tokens.length : 1) * engine.vocabularySize
+    offset += (want === "all" ? tokens.length : 1) * engine.width
     return outcome.status === "fulfilled" ? null : packError(outcome.reason)
   })
   return { kind: "ran", errors }

@@ -23,7 +23,7 @@ export type Request<Spec> =
   | {
     readonly kind: "forward"
     readonly rows: readonly RemoteRow[]
-    /** Where the log-probabilities of all rows go, one after the other. */
+    /** Where what the model gives for all rows goes, one after the other. */
     readonly output: SharedArrayBuffer
   }
   | { readonly kind: "close" }
@@ -39,6 +39,7 @@ export type Reply =
 /** What the program knows of an engine in a worker. */
 export interface EngineSizes {
   readonly vocabularySize: number
+  readonly width: number
   readonly contextLength: number
   readonly adapters: readonly string[]
   /** Adapters for which `sharesCaches` holds. */

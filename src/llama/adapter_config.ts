@@ -50,7 +50,15 @@ export function readAdapterConfig(config: Json, adapter: string): AdapterConfig 
     refuse(`expected a low-rank adapter, "peft_type": "LORA", ${found("peft_type")}`)
   }
   if (!["CAUSAL_LM", undefined].includes(textOf(config.task_type))) {
-    refuse(`expected an adapter of a language model, task_type "CAUSAL_LM", ${found("task_type")}`)
+    const advice = config.task_type === "SEQ_CLS"
+      ? ", which comes with a value head of its own: merge both into the base (merge_and_unload in " +
+        "PEFT), and name the merged folder in valueHead({ model })"
+      : ""
+    refuse(
+      `expected an adapter of a language model, task_type "CAUSAL_LM", ${
+        found("task_type")
+      }${advice}`,
+    )
   }
   if ((config.bias ?? "none") !== "none") {
     refuse(`adapters that train biases are not supported: expected bias "none", ${found("bias")}`)

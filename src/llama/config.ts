@@ -6,6 +6,7 @@
 import { GenArmError } from "../errors.ts"
 import type { Json } from "../files/model_folder.ts"
 import { type Rope, ropeOf } from "./rope.ts"
+import { valueLabels } from "./value_head.ts"
 
 /** The dimensions and switches of a model of the Llama family. */
 export interface LlamaConfig {
@@ -22,8 +23,10 @@ export interface LlamaConfig {
   /** Positions the model was made for, in tokens. */
   readonly contextLength: number
   readonly rope: Rope
-  /** The head shares the embedding's weights. */
+  /** The head shares the embedding's weights; never a value head. */
   readonly tiedHead: boolean
+  /** What a value head gives values of, in the order of its rows; absent for language models. */
+  readonly labels?: readonly string[]
   /** Biases on the query, key and value projections (Qwen2). */
   readonly queryKeyValueBias: boolean
   readonly outputBias: boolean
@@ -87,6 +90,7 @@ export function readLlamaConfig(config: Json, model: string): LlamaConfig {
   const contextLength = size("max_position_embeddings", undefined, Number.MAX_SAFE_INTEGER)
   const epsilon = config.rms_norm_eps ?? 1e-6
   if (typeof epsilon !== "number") refuse(`expected rms_norm_eps as a number, found ${epsilon}`)
+  const labels = valueLabels(config, refuse)
   const bias = family === "llama" || family === "qwen3" ? config.attention_bias === true : false
   return {
     vocabularySize: size("vocab_size"),
@@ -99,7 +103,9 @@ export function readLlamaConfig(config: Json, model: string): LlamaConfig {
     normEpsilon: epsilon as number,
     contextLength,
     rope: ropeOf(config, { headSize, contextLength }, refuse),
-    tiedHead: config.tie_word_embeddings === true,
+    // transformers ties what it calls the output embedding, which a value head is not.
+    tiedHead: config.tie_word_embeddings === true && labels === undefined,
+    ...labels !== undefined && { labels },
     queryKeyValueBias: family === "qwen2" || bias,
     outputBias: bias,
     feedForwardBias: family === "llama" && config.mlp_bias === true,

@@ -9,14 +9,15 @@
  * |---|---|---|
  * | `input_ids` | `[B, S]` | new tokens, padded at the end to the longest row |
  * | `past_lengths` | `[B]` | tokens that each row's cache holds |
- * | `wanted` | `[N]` | positions in the flattened `[B * S]` whose distribution is returned |
+ * | `wanted` | `[N]` | positions in the flattened `[B * S]` whose row is returned |
  * | `rope_cos`, `rope_sin` | `[P, headSize / 2]` | rotation of positions `0 .. P - 1` |
  * | `past_key.L`, `past_value.L` | `[B, keyValueHeads, C, headSize]` | cache with room for C tokens |
  * | `adapters` | `[B]` | each row's adapter, counted from 1, 0 for none; only where there are some |
  *
  * | output | shape | |
  * |---|---|---|
- * | `log_probs` | `[N, vocabulary]` | natural log |
+ * | `rows` | `[N, vocabulary]` | natural-log probabilities |
+ * | | `[N, labels]` | with a value head: what it gives |
  * | `delta` | `[2 * layers * B, keyValueHeads, S, headSize]` | keys and values, layer by layer |
  */
 import { type EncodedModel, GraphBuilder, type Value } from "../onnx/graph_builder.ts"
@@ -46,7 +47,7 @@ export function inferenceGraph(
   weights: LlamaWeights,
   adapters: readonly LlamaAdapter[] = [],
 ): EncodedModel {
-  const { keyValueHeads, headSize, hiddenSize, vocabularySize } = config
+  const { keyValueHeads, headSize, hiddenSize, vocabularySize, labels } = config
   const g = new GraphBuilder()
   const tape = new Tape(g)
   const ids = tape.input("input_ids", "int64", [{ name: "B" }, { name: "S" }])
@@ -110,11 +111,13 @@ export function inferenceGraph(
     },
   )
 
-  const logits = weights.head.values === weights.embedding
+  const { head } = weights
+  const given = head.values === weights.embedding
     ? linear(normed, embedding)
-    : multiplyBy(normed, "head", weights.head)
-  g.node("LogSoftmax", [logits.value], { axis: -1 }, "log_probs")
-  g.output("log_probs", "float32", ["N", vocabularySize])
+    : multiplyBy(normed, "head", head)
+  if (labels === undefined) g.node("LogSoftmax", [given.value], { axis: -1 }, "rows")
+  else g.node("Identity", [given.value], {}, "rows")
+  g.output("rows", "float32", ["N", labels?.length ?? vocabularySize])
   g.node("Concat", delta, { axis: 0 }, "delta")
   g.output("delta", "float32", [`${delta.length}*B`, keyValueHeads, "S", headSize])
   return g.encode()

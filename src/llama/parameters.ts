@@ -10,7 +10,7 @@ import type { LayerWeights } from "./weights.ts"
 /** One tensor of the graph: one tensor of the file, or several stacked by rows. */
 export interface ParameterGroup {
   /** What it is, within its layer where it has one. */
-  readonly key: keyof LayerWeights | "embedding" | "finalNorm" | "head"
+  readonly key: keyof LayerWeights | "embedding" | "finalNorm" | "head" | "valueHead"
   /** Its layer; absent for what stands before and after the layers. */
   readonly layer?: number
   /** The tensors of the file, with their rows, from the top. */
@@ -74,8 +74,15 @@ export function parameterGroups(config: LlamaConfig): ParameterGroup[] {
     outer("embedding", "model.embed_tokens.weight", vocabularySize, hidden),
     ...Array.from({ length: config.layers }, (_, layer) => layerGroups(layer)).flat(),
     outer("finalNorm", "model.norm.weight", hidden),
-    ...config.tiedHead ? [] : [outer("head", "lm_head.weight", vocabularySize, hidden)],
+    ...headGroups(),
   ]
+
+  function headGroups(): ParameterGroup[] {
+    if (config.labels !== undefined) {
+      return [outer("valueHead", "score.weight", config.labels.length, hidden)]
+    }
+    return config.tiedHead ? [] : [outer("head", "lm_head.weight", vocabularySize, hidden)]
+  }
 }
 
 function group(g: Omit<ParameterGroup, "rows">): ParameterGroup {

@@ -24,14 +24,15 @@ export interface MatrixToQuantize {
 /**
  * How a group of parameters is quantised; `undefined` for what stays as it is. The head has 8 bits
  * in both precisions: at 4 it costs a quarter of the whole divergence from float32 and saves less
- * than a tenth of a step's time. A tied head is asked for with the embedding's group and its own key.
+ * than a tenth of a step's time. A value head is a few rows, and stays as it is. A tied head is asked
+ * for with the embedding's group and its own key.
  */
 export function quantizationOf(
   group: ParameterGroup,
   precision: QuantizedPrecision,
   key: ParameterGroup["key"] = group.key,
 ): MatrixToQuantize | undefined {
-  if (group.columns === undefined || key === "embedding") return undefined
+  if (group.columns === undefined || key === "embedding" || key === "valueHead") return undefined
   const name = group.layer === undefined ? key : `layers.${group.layer}.${key}`
   return { name, group, bits: precision === "q8" || key === "head" ? 8 : 4 }
 }

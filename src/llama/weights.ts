@@ -1,6 +1,7 @@
 /** The weights of a Llama, checked against the configuration and arranged as `parameters.ts` says. */
 import { GenArmError, throwIfAborted } from "../errors.ts"
 import type { TensorStore } from "../files/safetensors.ts"
+import { checkHead } from "./check_head.ts"
 import type { LlamaConfig } from "./config.ts"
 import { type ParameterGroup, parameterGroups, shapeOf, sizeOf } from "./parameters.ts"
 import {
@@ -53,7 +54,10 @@ export interface LlamaWeights {
   readonly layers: readonly LayerWeights[]
   /** `[hidden]` */
   readonly finalNorm: Float32Array
-  /** `[vocabulary, hidden]`; with float32 weights a tied head is the embedding itself. */
+  /**
+   * `[vocabulary, hidden]`, or `[labels, hidden]` of a value head; with float32 weights a tied head is
+   * the embedding itself.
+   */
   readonly head: Matrix
 }
 
@@ -96,7 +100,7 @@ export async function readLlamaWeights(
     } else read = await readPrepared(prepared, plan)
     options.onRead?.(Math.round(store.bytes * ((done += sizes[i]) / all)))
     if (layer !== undefined) layers[layer][key] = read
-    else if (key === "head") head = read as Matrix
+    else if (key === "head" || key === "valueHead") head = read as Matrix
     else outer[key] = read as Float32Array
   }
   return {
@@ -165,6 +169,7 @@ async function readGroup(
 
 /** The numbers of a group, known to be in the files: the sizes are only what config.json claims. */
 function checkedSize(group: ParameterGroup, store: TensorStore, model: string): number {
+  checkHead(group, store, model)
   for (const { name, rows } of group.parts) {
     checkShape(store, name, shapeOf({ rows, columns: group.columns }), model)
   }

@@ -7,6 +7,8 @@ import { GenArmError, messageOf, throwIfAborted } from "../errors.ts"
 import { locateAdapter, locateModel } from "../files/locate_model.ts"
 import { openModelFolder } from "../files/model_folder.ts"
 import { openTokenizer, type Tokenizer } from "../files/tokenizer.ts"
+import { readLlamaConfig } from "../llama/config.ts"
+import { hasValueHead } from "../llama/value_head.ts"
 import { type Device, type EngineSpec, openEngine } from "./open_engine.ts"
 import { type OpenModel, type OpenRequest, Runtime } from "./runtime.ts"
 import { divideThreads, stepCost } from "./thread_shares.ts"
@@ -142,7 +144,14 @@ async function openModel(
   }
   const cost = await stepCost(spec.folder, spec.precision)
   const eos = endIds(folder, tokenizer, engine.vocabularySize)
-  return { engine, tokenizer, eos, ...cost !== undefined && { stepCost: cost } }
+  const labels = hasValueHead(folder.config)
+    ? readLlamaConfig(folder.config, spec.name).labels
+    : undefined
+  return {
+    ...{ engine, tokenizer, eos },
+    ...labels && { labels },
+    ...cost !== undefined && { stepCost: cost },
+  }
 }
 
 /** A tokenizer may name fewer ids than the model has rows, never more. */

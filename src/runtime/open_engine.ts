@@ -13,6 +13,7 @@ import { type LlamaAdapter, readAdapter } from "../llama/adapter.ts"
 import { isLlamaFamily, readLlamaConfig } from "../llama/config.ts"
 import { inferenceGraph } from "../llama/inference_graph.ts"
 import { keepsCaches } from "../llama/keeps_caches.ts"
+import { architectureOf, hasValueHead } from "../llama/value_head.ts"
 import type { Precision } from "../llama/weights.ts"
 import { openWeights } from "./open_weights.ts"
 
@@ -42,6 +43,14 @@ export async function openEngine(
   const folder = await openModelFolder(spec.folder)
   if (folder.hasTensors && (isLlamaFamily(folder.config) || folder.exports.length === 0)) {
     return await openTensorEngine(spec, folder, options)
+  }
+  if (hasValueHead(folder.config)) {
+    throw new GenArmError(
+      { _tag: "UnsupportedModel", model: spec.name },
+      `${spec.name} is a ready export of ${architectureOf(folder.config)}: expected ` +
+        "model.safetensors of a Llama-family model for a value head; what classifies whole texts is " +
+        "asked by classifier({ classify }), with a pipeline of transformers.js",
+    )
   }
   if (spec.adapters !== undefined && spec.adapters.length > 0) {
     throw new GenArmError(

@@ -38,12 +38,17 @@ export interface Companion {
 
 /** An opened model. */
 export interface OpenModel {
-  /** Rows in, log-probabilities out. */
+  /** Rows in, log-probabilities out, or the values of `labels`. */
   readonly engine: Engine
   /** Text to ids and back. */
   readonly tokenizer: Tokenizer
   /** Ids that end a text. */
   readonly eos: readonly number[]
+  /**
+   * What a model with a value head gives values of, `engine.width` names in their order: such a model
+   * scores texts and writes none. Absent for language models.
+   */
+  readonly labels?: readonly string[]
   /** What the engine calls the adapter of the request, for `openCache`; absent where it has none. */
   readonly adapter?: string
   /**

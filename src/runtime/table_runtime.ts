@@ -5,36 +5,14 @@
 import { Effect, Layer } from "effect"
 import { Batcher, type RowResult } from "../engine/batcher.ts"
 import { checkRows, type OwnedRow } from "../engine/check_rows.ts"
-import {
-  checkAdapter,
-  closed,
-  type Engine,
-  type EngineCache,
-  nonFinite,
-  type Row,
-} from "../engine/engine.ts"
+import { checkAdapter, closed, type Engine, type EngineCache, type Row } from "../engine/engine.ts"
 import { OwnedCache } from "../engine/owned_cache.ts"
-import { GenArmError, messageOf } from "../errors.ts"
+import { GenArmError } from "../errors.ts"
 import type { ChatMessage, Tokenizer } from "../files/tokenizer.ts"
 import { type OpenModel, Runtime } from "./runtime.ts"
+import { labelsOf, type TableModel, type TableValueModel, writeRow } from "./table_model.ts"
 
-/** A model written down. */
-export interface TableModel {
-  /**
-   * The text of each id. `<0x41>` stands for one byte, `<name>` for a special token without text.
-   */
-  readonly vocabulary: readonly string[]
-  /** The probabilities of the next token, `[vocabulary]`, after `ids`; they are normalised. */
-  readonly next: (ids: readonly number[]) => ArrayLike<number>
-  /** The id with which every text prompt begins; none where absent. */
-  readonly bos?: number
-  /** Ids that end a text; none where absent. */
-  readonly eos?: readonly number[]
-  /** Tokens of context, 1024 where absent. */
-  readonly contextLength?: number
-  /** Rows of a distribution beyond the vocabulary, which no tokenizer names; 0 where absent. */
-  readonly padding?: number
-}
+export type { TableModel, TableValueModel } from "./table_model.ts"
 
 /**
  * A runtime whose models are written down, by name.
@@ -52,7 +30,9 @@ export interface TableModel {
  * assertEquals(text, "baba")
  * ```
  */
-export function tableRuntime(models: Readonly<Record<string, TableModel>>): Layer.Layer<Runtime> {
+export function tableRuntime(
+  models: Readonly<Record<string, TableModel | TableValueModel>>,
+): Layer.Layer<Runtime> {
   return Layer.sync(Runtime, () => {
     const opened = new Map<string, OpenModel>()
     return Runtime.of({
@@ -81,10 +61,12 @@ export function tableRuntime(models: Readonly<Record<string, TableModel>>): Laye
           )
         }
         const table = models[ref.model]
+        const labels = labelsOf(table)
         const model: OpenModel = {
           engine: new TableEngine(ref.model, table),
-          tokenizer: new TableTokenizer(ref.model, table),
+          tokenizer: tableTokenizer(ref.model, table),
           eos: table.eos ?? [],
+          ...labels && { labels },
         }
         opened.set(ref.model, model)
         return Effect.succeed(model)
@@ -97,8 +79,8 @@ class TableCache extends OwnedCache {
   readonly engine: TableEngine
   readonly ids: number[]
 
-  constructor(engine: TableEngine, ids: number[]) {
-    super()
+  constructor(engine: TableEngine, ids: number[], adapter?: string) {
+    super(adapter)
     this.engine = engine
     this.ids = ids
     engine.openCaches++
@@ -108,8 +90,8 @@ class TableCache extends OwnedCache {
     return this.ids.length
   }
 
-  protected copy(): EngineCache {
-    return this.engine.openWith([...this.ids])
+  protected copy(adapter: string | undefined): EngineCache {
+    return this.engine.openWith([...this.ids], adapter)
   }
 
   protected cut(length: number): void {
@@ -127,16 +109,18 @@ type TableRow = OwnedRow<TableCache>
 export class TableEngine implements Engine {
   readonly name: string
   readonly vocabularySize: number
+  readonly width: number
   readonly contextLength: number
   /** Caches opened and not closed. */
   openCaches = 0
-  readonly #table: TableModel
+  readonly #table: TableModel | TableValueModel
   readonly #batcher: Batcher<TableRow>
   #closing: Promise<void> | undefined
 
-  constructor(name: string, table: TableModel) {
+  constructor(name: string, table: TableModel | TableValueModel) {
     this.name = name
     this.vocabularySize = table.vocabulary.length + (table.padding ?? 0)
+    this.width = labelsOf(table)?.length ?? this.vocabularySize
     this.contextLength = table.contextLength ?? 1024
     this.#table = table
     this.#batcher = new Batcher((rows) => Promise.resolve(this.#run(rows)), false)
@@ -144,13 +128,13 @@ export class TableEngine implements Engine {
 
   openCache(adapter?: string): EngineCache {
     checkAdapter(this, adapter)
-    return this.openWith([])
+    return this.openWith([], adapter)
   }
 
   /** Opens a cache that holds these ids. */
-  openWith(ids: number[]): EngineCache {
+  openWith(ids: number[], adapter?: string): EngineCache {
     if (this.#closing) throw closed(this.name)
-    return new TableCache(this, ids)
+    return new TableCache(this, ids, adapter)
   }
 
   // deno-lint-ignore require-await -- async, so that refusals reject instead of throwing
@@ -175,48 +159,41 @@ export class TableEngine implements Engine {
   }
 
   #runRow({ cache: { ids }, tokens, want }: TableRow): RowResult {
-    const size = this.vocabularySize
+    const { name, width } = this
     const count = want === "all" ? tokens.length : 1
-    const out = new Float32Array(count * size)
+    const out = new Float32Array(count * width)
     for (let i = 0; i < tokens.length; i++) {
       ids.push(tokens[i])
       const position = i - (tokens.length - count)
       if (position < 0) continue
-      const row = out.subarray(position * size, (position + 1) * size)
-      try {
-        writeLogProbs(this.#table.next(ids), row)
-      } catch (error) {
-        return new GenArmError(
-          { _tag: "EngineFailed", engine: this.name },
-          `the rule of the table model "${this.name}" failed: ${messageOf(error)}`,
-          { cause: error },
-        )
-      }
-      if (row.some(Number.isNaN)) return nonFinite(this.name)
+      const row = out.subarray(position * width, (position + 1) * width)
+      const error = writeRow(name, this.#table, ids, row)
+      if (error !== undefined) return error
     }
     return out
   }
 }
 
-/** Normalises probabilities and writes their logarithms; rows beyond them are impossible. */
-function writeLogProbs(probabilities: ArrayLike<number>, out: Float32Array): void {
-  let sum = 0
-  for (let id = 0; id < probabilities.length; id++) sum += probabilities[id]
-  for (let id = 0; id < out.length; id++) {
-    out[id] = id < probabilities.length ? Math.log(probabilities[id] / sum) : -Infinity
-  }
+/** The tokenizer of a written-down model; `name` is the model's, for errors. */
+export function tableTokenizer(name: string, table: TableModel | TableValueModel): Tokenizer {
+  return new TableTokenizer(name, table)
 }
 
-/** Longest match first; decoding joins bytes before it reads UTF-8. */
+/** Longest match first, and bytes where there is none; decoding joins bytes before it reads UTF-8. */
 class TableTokenizer implements Tokenizer {
   readonly size: number
   readonly eos: number | undefined
   readonly #name: string
-  readonly #table: TableModel
+  readonly #table: TableModel | TableValueModel
+  /** Ids of `<0x00>` ... by the byte. */
+  readonly #byteIds: ReadonlyMap<number, number>
 
-  constructor(name: string, table: TableModel) {
+  constructor(name: string, table: TableModel | TableValueModel) {
     this.#name = name
     this.#table = table
+    this.#byteIds = new Map(
+      table.vocabulary.flatMap((token, id) => isByte(token) ? [[byteOf(token), id]] : []),
+    )
     this.size = table.vocabulary.length
     this.eos = table.eos?.[0]
   }
@@ -240,15 +217,24 @@ class TableTokenizer implements Tokenizer {
         if (token.length > 0 && !isSpecial(token) && text.startsWith(token, at) && longer) best = id
       })
       if (best < 0) {
-        throw new GenArmError(
-          { _tag: "InvalidPrompt" },
-          `the table model "${this.#name}" has no token for ${JSON.stringify(text.slice(at))}`,
-        )
+        const character = String.fromCodePoint(text.codePointAt(at)!)
+        ids.push(...this.#bytesOf(character, text.slice(at)))
+        at += character.length
+        continue
       }
       ids.push(best)
       at += this.#table.vocabulary[best].length
     }
     return ids
+  }
+
+  #bytesOf(character: string, rest: string): number[] {
+    const ids = [...new TextEncoder().encode(character)].map((byte) => this.#byteIds.get(byte))
+    if (ids.every((id) => id !== undefined)) return ids
+    throw new GenArmError(
+      { _tag: "InvalidPrompt" },
+      `the table model "${this.#name}" has no token for ${JSON.stringify(rest)}`,
+    )
   }
 
   encodeChat(messages: readonly ChatMessage[]): number[] {
@@ -259,7 +245,7 @@ class TableTokenizer implements Tokenizer {
     const utf8 = new TextEncoder()
     const bytes = ids.flatMap((id) => {
       const token = this.#table.vocabulary[id] ?? ""
-      if (isByte(token)) return [parseInt(token.slice(3, 5), 16)]
+      if (isByte(token)) return [byteOf(token)]
       return isSpecial(token) ? [] : [...utf8.encode(token)]
     })
     return new TextDecoder().decode(Uint8Array.from(bytes))
@@ -268,6 +254,10 @@ class TableTokenizer implements Tokenizer {
 
 function isByte(token: string): boolean {
   return /^<0x[0-9A-F]{2}>$/.test(token)
+}
+
+function byteOf(token: string): number {
+  return parseInt(token.slice(3, 5), 16)
 }
 
 function isSpecial(token: string): boolean {

@@ -7,6 +7,7 @@ import { openModelFolder, openTensors } from "../files/model_folder.ts"
 import type { Progress, TrainingProgress } from "../files/progress.ts"
 import { openTokenizer } from "../files/tokenizer.ts"
 import { isLlamaFamily, type LlamaConfig, readLlamaConfig } from "../llama/config.ts"
+import { architectureOf } from "../llama/value_head.ts"
 import { readParameters } from "../llama/weights.ts"
 import { definitionOf, type Plugins } from "../plugin/registry.ts"
 import { trainingLine } from "../show/training_line.ts"
@@ -167,12 +168,20 @@ async function openBase(
     ...signal && { signal },
     ...onProgress && { onProgress },
   })
-  const { config } = await openModelFolder(folder)
-  if (isLlamaFamily(config)) return { folder, config: readLlamaConfig(config, base.model) }
+  const { config: json } = await openModelFolder(folder)
+  if (isLlamaFamily(json)) {
+    const config = readLlamaConfig(json, base.model)
+    if (config.labels === undefined) return { folder, config }
+    throw new GenArmError(
+      { _tag: "UnsupportedModel", model: base.model },
+      `${base.model}: only language models can be trained (...ForCausalLM), found the value head of ` +
+        `${architectureOf(json)}`,
+    )
+  }
   throw new GenArmError(
     { _tag: "UnsupportedModel", model: base.model },
     `${base.model}: only the Llama family can be trained (llama, mistral, qwen2, qwen3), ` +
-      `found model_type ${JSON.stringify(config.model_type)}`,
+      `found model_type ${JSON.stringify(json.model_type)}`,
   )
 }
 

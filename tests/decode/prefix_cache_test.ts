@@ -29,6 +29,7 @@ async function counted(adapters: readonly string[] = []): Promise<Counted> {
     inner,
     name: inner.name,
     vocabularySize: inner.vocabularySize,
+    width: inner.width,
     contextLength: inner.contextLength,
     bytesPerToken: inner.bytesPerToken,
     tokens: 0,

@@ -16,6 +16,7 @@ serveEngine<DyingSpec>(parentPort!, ({ name, end }) => {
   return Promise.resolve({
     name,
     vocabularySize: 10,
+    width: 10,
     contextLength: 10,
     openCache: () => cache,
     forward: () => {

@@ -16,6 +16,7 @@ function probed(engine: Engine, held: Int32Array): Engine {
   return {
     name: engine.name,
     vocabularySize: engine.vocabularySize,
+    width: engine.width,
     contextLength: engine.contextLength,
     openCache: () => {
       held[0] = heldBySlab(engine)

@@ -33,10 +33,12 @@ export function dequantize(matrix: BlockQuantized, rows: number, columns: number
   return out
 }
 
+const unquantized = ["model.embed_tokens.weight", "score.weight"]
+
 /**
  * A copy of a folder of float32 weights whose matrices hold what their quantisation stands for: of
- * 8 bits in the head, of `bits` elsewhere. The head becomes a tensor of its own: a tied one is
- * quantised where the embedding is not.
+ * 8 bits in the head, of `bits` elsewhere; a value head stays as it is. The head becomes a tensor of
+ * its own: a tied one is quantised where the embedding is not.
  */
 export function dequantizedFolder(source: string, bits: 4 | 8): TemporaryFolder {
   const folder = temporaryFolder()
@@ -45,7 +47,7 @@ export function dequantizedFolder(source: string, bits: 4 | 8): TemporaryFolder 
   const embedding = tensors["model.embed_tokens.weight"]
   const all: Record<string, StoredTensor> = { "lm_head.weight": embedding, ...tensors }
   for (const [name, { shape, data }] of Object.entries(all)) {
-    if (shape.length !== 2 || name === "model.embed_tokens.weight") continue
+    if (shape.length !== 2 || unquantized.includes(name)) continue
     const [rows, columns] = shape
     const values = new Float32Array(data.slice().buffer)
     const quantized = quantizeBlocks(values, rows, columns, name === "lm_head.weight" ? 8 : bits)

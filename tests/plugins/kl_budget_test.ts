@@ -170,6 +170,28 @@ describe("klBudget", () => {
     assertEquals(spend(options, 50), spend(options, 50))
   })
 
+  it("gives a step the same weight to the last bit, whatever it was asked and took back before", () => {
+    const options = { budget: 5, per: "sequence", most: 1e4 } as const
+    const step = (position: number, seed = position) => ({
+      ...{ position, maxTokens: 50, lastId: 0 },
+      ...rowsOf(seed),
+    })
+    const weights = Array.from({ length: 9 }, () => 0)
+    const [straight, astray] = [opened(options), opened(options)]
+    for (let position = 0; position < 9; position++) {
+      weights[position] = straight.weight(step(position))
+      straight.accept!(0)
+      astray.weight(step(position, 77))
+      astray.accept!(0)
+      astray.weight(step(position + 1, 78))
+      astray.rewind!(1)
+      assertEquals(astray.weight(step(position)), weights[position])
+      assertEquals(astray.fork!().weight(step(position)), weights[position])
+      astray.weight(step(position))
+      astray.accept!(0)
+    }
+  })
+
   it("refuses a budget or a bound that is none", () => {
     const wrong: [object, string][] = [
       [{ budget: -1, most: 1 }, "budget"],

@@ -21,6 +21,7 @@ class LengthCache implements EngineCache {
 const counting: Engine = {
   name: "counting",
   vocabularySize: 4,
+  width: 4,
   contextLength: 100,
   openCache: () => new LengthCache(),
   forward: (rows) =>

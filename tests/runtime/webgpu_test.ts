@@ -4,6 +4,7 @@ import { after, describe, it } from "node:test"
 import type { Engine } from "../../src/engine/engine.ts"
 import { messageOf } from "../../src/errors.ts"
 import { expected, fixture, largestDifference } from "../_fixtures.ts"
+import { expectedValues, valueHead } from "../_value_heads.ts"
 import { open } from "../engine/_engines.ts"
 import { poisoned } from "../files/_altered.ts"
 import { dequantizedFolder } from "../llama/_dequantized.ts"
@@ -78,6 +79,11 @@ describe("WebGPU", { skip: noAdapter }, () => {
     it(`gives ${name} the probabilities of the CPU`, () =>
       agree(openOnGpu(fixture(name)), open(fixture(name)), expected[name].ids, 1e-4))
   }
+
+  it("gives a value head the values of the CPU", () => {
+    const folder = fixture(valueHead("sentiment"))
+    return agree(openOnGpu(folder), open(folder), expectedValues.sentiment.ids, 1e-4)
+  })
 
   // Quantised weights are held against what they stand for, in float32: the CPU quantises
   // activations too, and so differs more from either. Measured on SwiftShader: 1.1e-5.

@@ -28,6 +28,7 @@ import { defineObjective } from "genarm/plugin"
 import { randomStream } from "genarm/math"
 import { altered, poisoned } from "../files/_altered.ts"
 import { fixture } from "../_fixtures.ts"
+import { valueHead } from "../_value_heads.ts"
 import { killable } from "./_train_until_killed.ts"
 import { base, interruptAt, pairs, run, texts, weightsOf, withOut } from "./_training.ts"
 
@@ -192,6 +193,12 @@ describe("a wrong specification", () => {
       using gpt2 = altered("llama", { "config.json": '{"model_type": "gpt2"}' })
       const other = await reasonOf({ ...learning, base: gpt2.path, out }, 'found model_type "gpt2"')
       assertEquals(other, { _tag: "UnsupportedModel", model: gpt2.path })
+      const reward = fixture(valueHead("reward"))
+      const valued = await reasonOf(
+        { ...learning, base: reward, out },
+        "found the value head of Llama",
+      )
+      assertEquals(valued, { _tag: "UnsupportedModel", model: reward })
       const ready = { ...learning, base: fixture("onnx_export"), out }
       const exported = await reasonOf(ready, "an ONNX export has no weights that can be changed")
       assertEquals(exported._tag, "InvalidModelFile")

@@ -65,10 +65,11 @@ describe("classifier", () => {
     await using pipeline = await open(watch({ base: three }), {
       rewards: { x: { reward: classifier({ classify, label: "good" }), weight: 1 } },
     })
-    const { guided, base, rewards } = await pipeline.score("a", "bb")
+    const { guided, base, rewards, tokens } = await pipeline.score("a", "bb")
     assertAlmostEquals(Math.exp(guided), 1, 1e-6)
     assertAlmostEquals(Math.exp(base), 0.09, 1e-6)
-    assertAlmostEquals(rewards.x, Math.log(0.3), 1e-6)
+    tokens.forEach(({ rewards }, i) => assertAlmostEquals(rewards.x, Math.log([0.3, 1][i]), 1e-6))
+    assertEquals(rewards.x, 0, "of the whole text, which is good")
   })
 
   it("takes a text-classification pipeline of transformers.js as it is", async () => {
