@@ -94,7 +94,7 @@ export const rain: StrategyPlugin<RainOptions> = defineStrategy({
   ),
   rewards: ({ by }) => ({ by }),
   async *run(options, sequence) {
-    const { by, searches = 50, enough = 0.8, visits = 6 } = options
+    const { searches = 50, enough = 0.8, visits = 6 } = options
     let root = new TreeNode({ ids: [], chance: 1 })
     while (sequence.ended === undefined) {
       await sequence.evaluate() // once for all searches

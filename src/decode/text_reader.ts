@@ -3,8 +3,8 @@
  * each goes on from there in a fork, in one batch. Of the forks those of the last call are kept too: one
  * of them is as a rule the text that the next call begins with.
  */
-import { checkIds, closed, type Engine, type EngineCache } from "../engine/engine.ts"
-import { GenArmError } from "../errors.ts"
+import { checkIds, closed, type Engine, type EngineCache, type Row } from "../engine/engine.ts"
+import { GenArmError, messageOf } from "../errors.ts"
 import { closeQuietly } from "../plugin/close_all.ts"
 import type { TextModel } from "../plugin/reward.ts"
 import type { OpenSource } from "./open_graph.ts"
@@ -46,6 +46,8 @@ export class TextReader implements TextModel {
   readonly #closing = new AbortController()
   /** What has been read, the beginning of the last call first. */
   #known: ReadText[]
+  /** Caches that a call runs now. */
+  #running: readonly EngineCache[] = []
   /** Calls run one after the other. */
   #last: Promise<unknown> = Promise.resolve()
 
@@ -66,7 +68,9 @@ export class TextReader implements TextModel {
     this.encode = (text) => tokenizer.encodeContinuation(text)
     // As a value: rewards take it out of the object.
     this.read = (texts, from) => {
-      const reading = this.#last.then(() => this.#read(texts, from))
+      // What is kept must not change when the caller's lists do.
+      const copies = Array.from(texts, (ids) => Array.from(ids))
+      const reading = this.#last.then(() => this.#read(copies, from))
       this.#last = reading.catch(() => {})
       return reading
     }
@@ -82,6 +86,7 @@ export class TextReader implements TextModel {
   /** Frees the caches. Idempotent. */
   close(): void {
     this.#closing.abort()
+    closeQuietly(...this.#running.map((cache) => () => cache.close()))
     this.#forget()
   }
 
@@ -136,7 +141,7 @@ export class TextReader implements TextModel {
       const held = Math.min(shared, ids.length - 1)
       cache.truncate(held)
       const tokens = ids.slice(held)
-      const [last] = await this.#engine.forward([{ cache, tokens, want: "last" }])
+      const [last] = await this.#forward([{ cache, tokens, want: "last" }])
       return { cache, ids, rows: [last] }
     } catch (error) {
       cache.close()
@@ -153,7 +158,7 @@ export class TextReader implements TextModel {
     const forks: EngineCache[] = []
     try {
       for (const _ of texts) forks.push(cache.fork())
-      const results = await this.#engine.forward(texts.map((text, i) => ({
+      const results = await this.#forward(texts.map((text, i) => ({
         cache: forks[i],
         tokens: text.slice(ids.length),
         want: "all",
@@ -169,6 +174,15 @@ export class TextReader implements TextModel {
     } catch (error) {
       for (const fork of forks) fork.close()
       throw error
+    }
+  }
+
+  async #forward(rows: readonly Row[]): Promise<readonly Float32Array[]> {
+    this.#running = rows.map(({ cache }) => cache)
+    try {
+      return await this.#engine.forward(rows)
+    } finally {
+      this.#running = []
     }
   }
 
@@ -197,7 +211,12 @@ export class TextReader implements TextModel {
       throw misused(`reads texts from ${from}: expected a number of ids, 1 at least`)
     }
     texts.forEach((ids, i) => {
-      if (ids.length < from || commonLength(ids, texts[0]) < from) {
+      if (ids.length < from) {
+        throw misused(
+          `reads texts from ${from}, and text ${i} has ${ids.length} ids: expected no fewer`,
+        )
+      }
+      if (commonLength(ids, texts[0]) < from) {
         throw misused(
           `reads texts from ${from}, and text ${i} does not begin with the same ${from} ids as ` +
             "text 0: expected a beginning that all share",
@@ -209,7 +228,11 @@ export class TextReader implements TextModel {
             `${this.contextLength}: take fewer tokens, or a model with a longer context`,
         )
       }
-      checkIds(ids, this.#engine.vocabularySize, this.#engine.name)
+      try {
+        checkIds(ids, this.#engine.vocabularySize, this.#engine.name)
+      } catch (error) {
+        throw misused(`reads text ${i} with a wrong id: ${messageOf(error)}`)
+      }
     })
   }
 }

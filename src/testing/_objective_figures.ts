@@ -1,6 +1,8 @@
 /** Checks of what an objective writes: numbers, the same again, for each example by itself. */
 import { isDeepStrictEqual } from "node:util"
+import { messageOf } from "../errors.ts"
 import { definition } from "../plugin/node.ts"
+import type { PairBatch, TextBatch } from "../plugin/objective.ts"
 import type { Batch } from "../train/batch.ts"
 import { snapshot } from "./_nodes.ts"
 import type { ObjectiveBench, Steps } from "./_objective_bench.ts"
@@ -33,7 +35,16 @@ export function figureChecks(bench: ObjectiveBench): FigureChecks {
       if (data !== "texts" && data !== "pairs") {
         fail(`${name} is trained on ${String(data)}: expected data: "texts" or data: "pairs"`)
       }
-      const metrics = await metricsOf(bench)
+      const { metrics, error, usesReference } = await look(bench)
+      if (error !== undefined && usesReference) {
+        fail(
+          `${name} failed: ${
+            messageOf(error)
+          }. It uses a reference, and does not ask for one: say ` +
+            "reference: true",
+        )
+      }
+      if (error !== undefined) throw error
       if (metrics.includes("loss")) {
         fail(`${name} reports "loss" among its metrics, which hides the loss: take another name`)
       }
@@ -92,12 +103,11 @@ export function figureChecks(bench: ObjectiveBench): FigureChecks {
 
   /** The figures of a batch, against those of others that must add up to them. */
   const compare = (
-    make: () => { readonly found: readonly Batch[]; readonly expected: Batch },
+    { found, expected }: { readonly found: readonly Batch[]; readonly expected: Batch },
     what: string,
     remedy: string,
   ) =>
     bench.withSteps(async ({ evaluate }) => {
-      const { found, expected } = make()
       const { figures } = await evaluate(expected)
       checkFigures(await total(evaluate, found), figures, `${name} ${what}`, remedy)
     })
@@ -105,17 +115,25 @@ export function figureChecks(bench: ObjectiveBench): FigureChecks {
   const parts: Check = {
     name: "counts each example once, in whatever batches they come",
     needs: [again],
-    run: () =>
-      compare(
-        () => {
-          const of = bench.examples(examples)
-          const cuts = [of.slice(0, 1), of.slice(1, 3), of.slice(3)]
-          return { found: cuts.map((part) => bench.batch(part, { of })), expected: bench.batch(of) }
-        },
-        "was given a step in three batches, of which the figures are the sum",
-        "Give means by the batch's mean, which divides by the examples of the step, and let each " +
-          "example stand by itself",
-      ),
+    run: async () => {
+      const of = bench.examples(examples)
+      const expected = bench.batch(of)
+      const remedy =
+        "Give means by the batch's mean, which divides by the examples of the step, and " +
+        "let each example stand by itself"
+      const parts = [of.slice(0, 1), of.slice(1, 3), of.slice(3)]
+      await compare(
+        { found: parts.map((part) => bench.batch(part, { of })), expected },
+        "was given a step in three batches, whose figures are added up",
+        remedy,
+      )
+      const twice = bench.batch(of, { of: [...of, ...of] })
+      await compare(
+        { found: [twice, twice], expected },
+        "was given a step with each example twice, in two batches",
+        remedy,
+      )
+    },
   }
 
   const filling: Check = {
@@ -128,12 +146,12 @@ export function figureChecks(bench: ObjectiveBench): FigureChecks {
         "Sum with the batch's mean, which leaves them out, and divide by counts, not by " +
         "the shape"
       await compare(
-        () => ({ found: [bench.batch(of, { padding: 5 })], expected }),
+        { found: [bench.batch(of, { padding: 5 })], expected },
         "was given longer rows, with nothing in them",
         remedy,
       )
       await compare(
-        () => ({ found: [bench.batch(of, { filling: 2 })], expected }),
+        { found: [bench.batch(of, { filling: 2 })], expected },
         "was given two examples more that are not to count",
         remedy,
       )
@@ -143,21 +161,43 @@ export function figureChecks(bench: ObjectiveBench): FigureChecks {
   return { writes, unusual, again, options, parts, filling }
 }
 
-/** The names of the metrics that the objective writes. */
-async function metricsOf(bench: ObjectiveBench): Promise<readonly string[]> {
+/** What the objective does when it writes its loss. */
+interface Look {
+  /** The names of its metrics. */
+  readonly metrics: readonly string[]
+  /** What it throws. */
+  readonly error: unknown
+  /** Whether it looks for a reference that there is not. */
+  readonly usesReference: boolean
+}
+
+async function look(bench: ObjectiveBench): Promise<Look> {
   const { node, definition: found } = bench
   let metrics: readonly string[] = []
-  const loss = (options: unknown, batch: never) => {
-    const written = found.loss(options, batch)
+  let usesReference = false
+  const noting = <A extends object>(side: A): A =>
+    new Proxy(side, {
+      get(rows, key) {
+        if (key === "reference" && !(key in rows)) usesReference = true
+        return Reflect.get(rows, key)
+      },
+    })
+  const loss = (options: unknown, batch: TextBatch & PairBatch) => {
+    const { chosen, rejected } = batch
+    const watched = found.data === "pairs"
+      ? { ...batch, chosen: noting(chosen), rejected: noting(rejected) }
+      : batch
+    const written = found.loss(options, watched)
     metrics = Object.keys(written.metrics ?? {})
     return written
   }
   const watched = { ...node, [definition]: { ...found, loss } }
-  await bench.withSteps(
-    ({ evaluate }) => evaluate(bench.batch(bench.examples(1))),
+  const batch = bench.batch(bench.examples(1))
+  const error = await bench.withSteps(
+    ({ evaluate }) => evaluate(batch).then(() => undefined, (error: unknown) => error),
     { node: watched },
   )
-  return metrics
+  return { metrics, error, usesReference }
 }
 
 async function total(evaluate: Steps["evaluate"], batches: readonly Batch[]): Promise<Figures> {

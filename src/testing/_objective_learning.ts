@@ -56,7 +56,7 @@ export function learningChecks(
 
   const prefers: Check = {
     name: "tells the preferred text of a pair from the other",
-    needs: [again],
+    needs: [learns],
     run: () =>
       bench.withSteps(async ({ evaluate }) => {
         if (bench.definition.data !== "pairs") return

@@ -25,7 +25,21 @@ export function textChecks(bench: StrategyBench): TextChecks {
 
   const writes: Check = {
     name: "writes a text to its end",
-    run: () => bench.inRoom(async ({ write }) => void await write()),
+    run: () =>
+      bench.inRoom(async ({ write, watched }) => {
+        try {
+          await write()
+        } catch (error) {
+          const missing = watched.runs[0]?.missing
+          if (missing === undefined) throw error
+          fail(
+            `${name} failed: ${
+              messageOf(error)
+            }. It asked for the model "${missing}", which is not ` +
+              `there: declare it, as sources: () => ({ ${missing}: { model: ... } })`,
+          )
+        }
+      }),
   }
 
   /** Writes by several seeds; `where` says in which graph or request. */

@@ -24,6 +24,8 @@ export interface WatchedRun {
   end: { readonly inFlight: number; readonly open: number } | undefined
   /** What was changed that is not the strategy's: the first change. */
   changed: string | undefined
+  /** A model that was asked for and is not there. */
+  missing: string | undefined
 }
 
 /** A strategy that can be watched. */
@@ -43,7 +45,13 @@ export function watchStrategy(node: PluginNode<"strategy">): WatchedStrategy {
   const runs: WatchedRun[] = []
   const endless = Promise.withResolvers<void>()
   async function* run(options: unknown, root: GuidedSequence): AsyncGenerator<GuidedSequence> {
-    const run: WatchedRun = { calls: 0, inFlight: 0, end: undefined, changed: undefined }
+    const run: WatchedRun = {
+      calls: 0,
+      inFlight: 0,
+      end: undefined,
+      changed: undefined,
+      missing: undefined,
+    }
     runs.push(run)
     const watch: Watch = {
       run,
@@ -122,7 +130,13 @@ class WatchedSequence implements GuidedSequence {
     return this.inner.base
   }
   get models(): Readonly<Record<string, SequenceModel>> {
-    return this.inner.models
+    const { run } = this.#watch
+    return new Proxy(this.inner.models, {
+      get(models, name: string) {
+        if (!(name in models)) run.missing = name
+        return models[name]
+      },
+    })
   }
   get random(): GuidedSequence["random"] {
     return this.inner.random

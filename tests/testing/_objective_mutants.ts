@@ -38,8 +38,8 @@ const writes: Faults = {
   "uses a reference that it does not ask for": perPair(({ chosen }) => chosen.reference!),
   "names data that there is not": defineObjective({
     name: "mutant",
-    data: "prompts" as "texts",
-    loss: (_, { logProbs, mean }) => ({ loss: mean(negate(logProbs)) }),
+    data: "prompts" as never,
+    loss: (_: unknown, batch: PairBatch) => usual(batch),
   }),
 }
 
@@ -73,18 +73,25 @@ const noted = defineObjective({
   },
 })
 
+/** 1 for each element. */
+const ones = (x: Tensor): Tensor => add(scale(x, 0), x.tape.scalar(1))
+
 const parts: Faults = {
   "takes the mean of its own batch": onPairs((batch) => ({
     loss: meanOf(preference(margin(batch))),
   })),
   "takes the sum": onPairs((batch) => ({ loss: sum(preference(margin(batch))) })),
+  "reports a sum": onPairs((batch) => ({
+    ...usual(batch),
+    metrics: { total: sum(margin(batch)) },
+  })),
   "adds something for each batch": onPairs((batch) => {
     const { loss } = usual(batch)
     return { loss: add(loss, loss.tape.scalar(1)) }
   }),
   "compares with the other pairs of the batch": perPair((batch) => {
     const found = margin(batch)
-    return preference(subtract(found, meanOf(found)))
+    return preference(subtract(found, scale(meanOf(found), 0.5)))
   }),
   "takes the mean of its own texts": onTexts(({ logProbs, counts }) => ({
     loss: divide(negate(sum(logProbs)), sum(counts)),
@@ -95,31 +102,31 @@ const filling: Faults = {
   "divides by the tokens of a row": perPair((batch) =>
     preference(scale(margin(batch), 1 / (batch.chosen.logProbs.shape[1] as number)))
   ),
-  "reports a sum of all rows": onPairs((batch) => ({
-    ...usual(batch),
-    metrics: { total: sum(margin(batch)) },
-  })),
+  "takes the mean of all rows, for as many as count": onPairs((batch) => {
+    const x = preference(margin(batch))
+    return { loss: multiply(meanOf(x), batch.mean(ones(x))) }
+  }),
   "divides texts by the tokens of a row": onTexts(({ logProbs, mean }) => ({
     loss: scale(mean(negate(logProbs)), 1 / (logProbs.shape[1] as number)),
   })),
-  "counts texts that are not there": onTexts(({ logProbs, counts, mean }) => ({
-    loss: mean(negate(logProbs)),
-    metrics: { texts: sum(divide(counts, counts)) },
+  "counts a token of texts that are not there": onTexts(({ logProbs, counts, mean }) => ({
+    loss: multiply(divide(negate(sum(logProbs)), sum(counts)), mean(ones(logProbs))),
   })),
 }
 
 const learns: Faults = {
-  "loses the gradient": onPairs((batch) => {
-    const { loss } = usual(batch)
-    return { loss: loss.tape.tensor(loss.value, loss.shape) }
+  "loses the gradient": perPair((batch) => {
+    const x = margin(batch)
+    return preference(x.tape.tensor(x.value, x.shape))
   }),
   "stops where it is 0 for all": perPair((batch) => {
     const x = margin(batch)
     return relu(subtract(preference(x), x.tape.scalar(1000)))
   }),
   "records another gradient": onPairs((batch) => {
-    const { loss } = usual(batch)
-    const [recorded] = loss.tape.record([loss], [loss], ([gradient]) => [negate(gradient!)])
+    const { loss: { tape, value, shape }, loss } = usual(batch)
+    const same = { value: tape.graph.node("Identity", [value]), shape }
+    const [recorded] = tape.record([loss], [same], ([gradient]) => [negate(gradient!)])
     return { loss: recorded }
   }),
 }

@@ -21,6 +21,7 @@ const writes: Faults = {
   }),
   "yields nothing": mutant(async function* (sequence) {
     await finish(sequence)
+    if (sequence.ended === undefined) yield sequence
   }),
   "yields the same token for ever": mutant(async function* (sequence) {
     await sequence.step()
