@@ -1,6 +1,5 @@
 /** Checks of a schedule or a sampler in whole pipelines: what it does, survives, and becomes in a file. */
 import type { Pipeline } from "../decode/pipeline.ts"
-import type { Generation } from "../decode/types.ts"
 import { GenArmError } from "../errors.ts"
 import type { GraphSpec } from "../graph/graph.ts"
 import type { PluginKind, PluginNode } from "../plugin/node.ts"
@@ -9,7 +8,8 @@ import { savedAndRead } from "./_saved.ts"
 import { graphOf, withPipeline } from "./_scope.ts"
 import type { StateBench } from "./_state_bench.ts"
 import { checkSaid, type Kept } from "./_state_text.ts"
-import { type Check, fail } from "./_suite.ts"
+import { checkSameText } from "./_same_text.ts"
+import type { Check } from "./_suite.ts"
 
 /** Tokens of a text; longer than those that single states are given. */
 const maxTokens = 24
@@ -126,29 +126,4 @@ async function abortAfter(
   } catch (error) {
     if (!(error instanceof GenArmError && error.reason._tag === "Aborted")) throw error
   }
-}
-
-/** Fails where two texts differ, or what was in force when they were written. */
-function checkSameText(
-  what: string,
-  found: Generation,
-  expected: Generation,
-  remedy: string,
-): void {
-  const end = Math.max(found.ids.length, expected.ids.length)
-  for (let at = 0; at < end; at++) {
-    const [one, two] = [describe(found, at), describe(expected, at)]
-    if (one !== two) fail(`${what}: token ${at} was ${one}, expected ${two}: ${remedy}`)
-  }
-}
-
-/** A token with what decided it, to so many digits as engines agree in. */
-function describe({ tokens }: Generation, at: number): string {
-  const token = tokens.at(at)
-  if (token === undefined) return "none"
-  const weights = Object.entries(token.weights)
-    .filter(([name]) => name !== "goesOn")
-    .map(([name, weight]) => `, weight of ${name} ${weight.toPrecision(4)}`)
-  const { sampled } = token.logprob
-  return `id ${token.id} (log-probability ${sampled.toFixed(3)}${weights.join("")})`
 }

@@ -100,27 +100,6 @@ export class StrategyBench {
   }
 }
 
-/** Fails where two texts differ. */
-export function checkSameText(
-  what: string,
-  found: Generation,
-  expected: Generation,
-  remedy: string,
-): void {
-  const end = Math.max(found.ids.length, expected.ids.length)
-  for (let at = 0; at < end; at++) {
-    const [one, two] = [told(found, at), told(expected, at)]
-    if (one !== two) fail(`${what}: token ${at} was ${one}, expected ${two}: ${remedy}`)
-  }
-}
-
-/** A token with its log-probability, to so many digits as engines agree in. */
-function told({ tokens }: Generation, at: number): string {
-  const token = tokens.at(at)
-  if (token === undefined) return "none"
-  return `id ${token.id} (log-probability ${token.logprob.sampled.toFixed(3)})`
-}
-
 /** What an outcome is, for a message. */
 export function describe(outcome: Outcome): string {
   if ("error" in outcome) return `"${messageOf(outcome.error)}"`

@@ -2,16 +2,11 @@
 import { GenArmError } from "../errors.ts"
 import { savedAndRead } from "./_saved.ts"
 import { graphOf } from "./_scope.ts"
-import {
-  type Around,
-  checkSameText,
-  describe,
-  type Outcome,
-  type StrategyBench,
-} from "./_strategy_bench.ts"
+import { type Around, describe, type Outcome, type StrategyBench } from "./_strategy_bench.ts"
 import { brittle, type Failure, silent, stuck } from "./_strategy_rewards.ts"
 import type { TextChecks } from "./_strategy_texts.ts"
 import { type Check, fail } from "./_suite.ts"
+import { checkSameText } from "./_same_text.ts"
 
 /** The checks of failures. */
 export interface FailureChecks {

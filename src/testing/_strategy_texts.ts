@@ -3,9 +3,10 @@ import { isDeepStrictEqual } from "node:util"
 import type { GenerateOptions } from "../decode/types.ts"
 import { messageOf } from "../errors.ts"
 import { withGraph } from "./_scope.ts"
-import { type Around, checkSameText, maxTokens, type StrategyBench } from "./_strategy_bench.ts"
+import { type Around, maxTokens, type StrategyBench } from "./_strategy_bench.ts"
 import { ending, madeUp, narrow } from "./_strategy_rewards.ts"
 import { type Check, fail } from "./_suite.ts"
+import { checkSameText } from "./_same_text.ts"
 
 /** A context that is longer takes too long to fill. */
 const longestContext = 2048

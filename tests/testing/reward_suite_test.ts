@@ -1,30 +1,8 @@
-import { assertEquals } from "@std/assert"
-import { conformance } from "genarm/testing"
-import { describe, it } from "node:test"
-import { failing } from "./_failing.ts"
+import { describe } from "node:test"
 import { mutants } from "./_reward_mutants.ts"
 import { right } from "./_rewards.ts"
+import { itFindsWhatIsWrong } from "./_suite_tests.ts"
 
 describe("the suite of a reward", () => {
-  for (const [label, plugin] of Object.entries(right)) {
-    it(`finds nothing wrong with ${label}`, async () => {
-      assertEquals(await failing(plugin), new Map())
-    })
-  }
-
-  it("has a reward that fails each of its checks", () => {
-    const names = conformance(Object.values(right)[0]).map(({ name }) => name)
-    assertEquals(Object.keys(mutants).sort(), [...names].sort())
-  })
-
-  for (const [check, plugins] of Object.entries(mutants)) {
-    describe(`with "${check}"`, () => {
-      for (const [fault, plugin] of Object.entries(plugins)) {
-        it(`finds one that ${fault}, and nothing else`, async () => {
-          const found = await failing(plugin)
-          assertEquals([...found.keys()], [check], [...found.values()].join("\n"))
-        })
-      }
-    })
-  }
+  itFindsWhatIsWrong("reward", right, mutants)
 })

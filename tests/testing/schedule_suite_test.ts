@@ -1,17 +1,13 @@
 import { assertEquals } from "@std/assert"
 import { tableRuntime } from "genarm/effect"
-import { conformance } from "genarm/testing"
 import { describe, it } from "node:test"
 import { failing } from "./_failing.ts"
 import { mutants } from "./_schedule_mutants.ts"
 import { right } from "./_schedules.ts"
+import { itFindsWhatIsWrong } from "./_suite_tests.ts"
 
 describe("the suite of a schedule", () => {
-  for (const [label, plugin] of Object.entries(right)) {
-    it(`finds nothing wrong with ${label}`, async () => {
-      assertEquals(await failing(plugin), new Map())
-    })
-  }
+  itFindsWhatIsWrong("schedule", right, mutants)
 
   it("runs where the author says", async () => {
     const runtime = tableRuntime({ coin: { vocabulary: ["h", "t"], next: () => [0.4, 0.6] } })
@@ -30,20 +26,4 @@ describe("the suite of a schedule", () => {
         "0 leaves the reward out",
     )
   })
-
-  it("has a schedule that fails each of its checks", () => {
-    const names = conformance(Object.values(right)[0]).map(({ name }) => name)
-    assertEquals(Object.keys(mutants).sort(), [...names].sort())
-  })
-
-  for (const [check, plugins] of Object.entries(mutants)) {
-    describe(`with "${check}"`, () => {
-      for (const [fault, plugin] of Object.entries(plugins)) {
-        it(`finds one that ${fault}, and nothing else`, async () => {
-          const found = await failing(plugin)
-          assertEquals([...found.keys()], [check], [...found.values()].join("\n"))
-        })
-      }
-    })
-  }
 })
