@@ -54,22 +54,23 @@ export function frame({ title, x, y, legend = [] }: FrameSpec): Frame {
   const toY = scale(y, ys, [plot.bottom, plot.top])
   const middle = 'text-anchor="middle"'
   const centre = { x: (plot.left + plot.right) / 2, y: (plot.top + plot.bottom) / 2 }
+  const { rows, extra } = legendOf(legend)
   const rule = (path: string, opacity: number) =>
     `<path d="${path}" fill="none" stroke="${ink}" opacity="${opacity}"/>`
   return {
     toX,
     toY,
     head: [
-      `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" fill="${ink}" ` +
-      'font-family="system-ui, sans-serif" font-size="12">',
-      label(plot.left, 18, title, 'font-size="14"'),
+      `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 ${-extra} ${width} ${height + extra}" ` +
+      `fill="${ink}" ` + 'font-family="system-ui, sans-serif" font-size="12">',
+      label(plot.left, 18 - extra, title, 'font-size="14"'),
       ...ys.map((value) => rule(`M${plot.left} ${toY(value)}H${plot.right}`, 0.3)),
       ...xs.map((value) => rule(`M${toX(value)} ${plot.bottom}v4`, 0.6)),
       ...ys.map((value) => label(plot.left - 8, toY(value) + 4, value, 'text-anchor="end"')),
       ...xs.map((value) => label(toX(value), plot.bottom + 18, value, middle)),
       label(centre.x, height - 12, x.label, middle),
       label(16, centre.y, y.label, `${middle} transform="rotate(-90 16 ${centre.y})"`),
-      ...legendOf(legend),
+      ...rows,
     ],
     tail: ["</svg>", ""],
   }
@@ -85,17 +86,30 @@ export function escape(text: string): string {
   return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/"/g, "&quot;")
 }
 
-/** Names in the colours of their series, side by side above the plot. */
-function legendOf(names: readonly string[]): string[] {
-  let at = plot.left
-  return names.map((name, i) => {
-    const x = at
+/** Pixels from one row of a legend to the next. */
+const rowHeight = 18
+
+/** Names in the colours of their series, side by side above the plot, and what further rows take. */
+function legendOf(names: readonly string[]): { readonly rows: string[]; readonly extra: number } {
+  let [x, y] = [plot.left as number, 0]
+  const places = names.map((name) => {
     // 12 pixel letters are some 7 pixels wide.
-    at += 24 + 7 * name.length
-    const colour = colours[i % colours.length]
-    return `<circle cx="${x + 4}" cy="${plot.top - 16}" r="4" fill="${colour}"/>` +
-      label(x + 13, plot.top - 12, name, `fill="${colour}"`)
+    const wide = 24 + 7 * name.length
+    if (x > plot.left && x + wide - 11 > width) [x, y] = [plot.left, y + rowHeight]
+    const place = { x, y }
+    x += wide
+    return place
   })
+  return {
+    rows: names.map((name, i) => {
+      const { x } = places[i]
+      const at = plot.top - 16 + places[i].y - y
+      const colour = colours[i % colours.length]
+      return `<circle cx="${x + 4}" cy="${at}" r="4" fill="${colour}"/>` +
+        label(x + 13, at + 4, name, `fill="${colour}"`)
+    }),
+    extra: y,
+  }
 }
 
 /** The ticks of an axis; the first and last are its ends. */
@@ -103,7 +117,10 @@ export function ticks({ values, fromZero, logarithmic }: Axis): number[] {
   const finite = values.filter(Number.isFinite)
   if (logarithmic) return [...new Set(finite)].sort((a, b) => a - b)
   const seen = fromZero ? [0, ...finite] : finite
-  return roundTicks(seen.length === 0 ? [0, 1] : [Math.min(...seen), Math.max(...seen)])
+  if (seen.length === 0) return roundTicks([0, 1])
+  const [low, high] = [Math.min(...seen), Math.max(...seen)]
+  // An interval that reaches a hair below 0 is seen at the frame, and needs no step of its own.
+  return roundTicks([low < 0 && -low < 0.01 * high ? 0 : low, high])
 }
 
 /** Some five values around a range, 1, 2 or 5 times a power of ten apart. */

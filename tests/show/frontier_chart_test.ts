@@ -35,6 +35,34 @@ describe("a frontier chart", () => {
   const xs = all(svg, "cx").slice(2)
   const ys = all(svg, "cy").slice(2)
 
+  it("begins at 0 where an interval reaches a hair below it", () => {
+    const reaching = (low: number) =>
+      frontierChart({
+        ...spec,
+        series: [{ name: "a", points: [{ x: { value: 0, low, high: 0 }, y: 1 }, { x: 1, y: 2 }] }],
+      })
+    assert(!reaching(-0.001).includes(">-0.5<"))
+    assertStringIncludes(reaching(-0.1), ">-0.5<")
+  })
+
+  it("has as many rows of names as they need, and the plot where it was", () => {
+    const named = (count: number) =>
+      frontierChart({
+        ...spec,
+        series: Array.from({ length: count }, (_, i) => ({
+          name: `a way to get there, the ${i + 1}.`,
+          points: [{ x: i, y: i }, { x: 4, y: 4 }],
+        })),
+      })
+    assertStringIncludes(named(2), 'viewBox="0 0 640 360"')
+    assertStringIncludes(named(5), 'viewBox="0 -36 640 396"')
+    const legend = [...named(5).matchAll(/<text x="([^"]+)" y="([^"]+)"[^>]*>(a way[^<]*)/g)]
+    assertEquals(legend.map(([, x, y]) => [Number(x), Number(y)]), [
+      ...[[85, 4], [291, 4], [85, 22], [291, 22], [85, 40]],
+    ])
+    for (const [, x, , name] of legend) assert(Number(x) + 7 * name.length < 640)
+  })
+
   it("places points by their values", () => {
     assertEquals(xs.length, 3)
     // x: ticks from 0 to 0.6; y: from 0.2 or 0.3 to 1.
