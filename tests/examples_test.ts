@@ -72,6 +72,17 @@ describe("an example", { timeout: 300_000 }, () => {
     }
     await rm(folder, { recursive: true })
   })
+
+  it("writes a reward, checks it and guides with it, in 30 lines", async () => {
+    const example = readFileSync(join(root, "examples/03_write_a_reward.ts"), "utf8")
+    const code = example.slice(example.indexOf("*/\n") + "*/\n".length)
+    assert(code.trimEnd().split("\n").length <= 30)
+    const { stdout } = await script("examples/03_write_a_reward.ts")
+    assertMatch(stdout, /keeps its contract \((1|2)\d checks\)/)
+    const [, unguided, guided] = stdout.split(/^weight \d+: One day, a little girl named Lily/m)
+    assertMatch(unguided, /e/i)
+    assert(guided.length > 100 && !/e/i.test(guided), guided)
+  })
 })
 
 describe("a notebook", { timeout: 120_000 }, () => {
