@@ -1,11 +1,11 @@
 /** The door for plain JavaScript: from a graph to a pipeline in one `await`. */
-import { Effect, Exit, Layer, Schema, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Schema, Scope } from "effect"
 import { makePipeline, type Pipeline } from "./decode/pipeline.ts"
 import { aborted, GenArmError, throwIfAborted } from "./errors.ts"
 import type { OnProgress } from "./files/progress.ts"
 import { defineGraphWith } from "./graph/define_graph.ts"
 import { type Graph, type GraphSpec, isGraph } from "./graph/graph.ts"
-import { decodeAt } from "./plugin/options.ts"
+import { decodeAt, printValue } from "./plugin/options.ts"
 import type { Plugins } from "./plugin/registry.ts"
 import { Registry } from "./plugin/registry.ts"
 import { cpu, cuda, webgpu } from "./runtime/onnx_runtime.ts"
@@ -22,6 +22,37 @@ export interface OpenOptions {
   readonly signal?: AbortSignal
   /** Hears of downloads and loading; a line on the terminal's stderr where absent. */
   readonly onProgress?: OnProgress
+  /**
+   * Services that the effects of its plugins may use. In Effect programs `makePipeline` takes those of
+   * the program.
+   *
+   * @example
+   * ```ts
+   * import { Context, Effect } from "effect"
+   * import { defineGraph, defineReward, greedy, openPipeline, tableRuntime } from "genarm"
+   * import { assertEquals } from "@std/assert"
+   *
+   * class Taste extends Context.Service<Taste, { readonly of: (text: string) => number }>()("Taste") {}
+   * const taste = defineReward({
+   *   name: "taste",
+   *   open: () => ({
+   *     candidates: 2,
+   *     scoreCandidates: ({ texts }) => Effect.map(Taste, (taste) => texts.map(taste.of)),
+   *   }),
+   * })
+   * const graph = defineGraph({
+   *   base: "ab",
+   *   rewards: { taste: { reward: taste(), weight: 9 } },
+   *   sampler: greedy(),
+   * })
+   * await using pipeline = await openPipeline(graph, {
+   *   runtime: tableRuntime({ ab: { vocabulary: ["a", "b"], next: () => [2, 1] } }),
+   *   services: Context.make(Taste, { of: (text) => text.endsWith("b") ? 1 : 0 }),
+   * })
+   * assertEquals((await pipeline.generate("a", { maxTokens: 2 })).text, "bb")
+   * ```
+   */
+  readonly services?: Context.Context<never>
 }
 
 const runtimes = { cpu, webgpu, cuda }
@@ -34,6 +65,7 @@ const optionsSchema = Schema.Struct({
   threads: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0))),
   signal: Schema.optionalKey(Schema.Unknown),
   onProgress: Schema.optionalKey(Schema.Unknown),
+  services: Schema.optionalKey(Schema.Unknown),
 })
 
 /** Opens a graph whose plugins may be named in `plugins`; a bare spec is checked first. */
@@ -46,6 +78,7 @@ export async function openPipelineWith(
   const graph = isGraph(spec) ? spec : defineGraphWith(plugins, spec)
   const { signal } = options
   const layer = runtimeOf(options.runtime)
+  const services = servicesOf(options.services)
   throwIfAborted(signal)
   const line = options.onProgress === undefined ? progressLine() : undefined
   const onProgress = options.onProgress ?? line!.report
@@ -60,7 +93,11 @@ export async function openPipelineWith(
       }).pipe(Effect.provide(context))
     })
     const pipeline = await Effect.runPromise(
-      opening.pipe(Effect.provideService(Registry, plugins), Scope.provide(scope)),
+      opening.pipe(
+        Effect.provideService(Registry, plugins),
+        Scope.provide(scope),
+        Effect.provideContext(services),
+      ),
       signal && { signal },
     )
     return new ScopedPipeline(pipeline, close)
@@ -109,5 +146,15 @@ function runtimeOf(runtime: OpenOptions["runtime"] = "cpu"): Layer.Layer<Runtime
   throw new GenArmError(
     { _tag: "InvalidOption", path: ["runtime"] },
     `expected the runtime "cpu", "webgpu", "cuda" or a layer, found ${JSON.stringify(runtime)}`,
+  )
+}
+
+function servicesOf(services: OpenOptions["services"] = Context.empty()): Context.Context<never> {
+  if (Context.isContext(services)) return services as Context.Context<never>
+  throw new GenArmError(
+    { _tag: "InvalidOption", path: ["services"] },
+    `expected services as a Context, as Context.make(Service, implementation) gives one, found ${
+      printValue(services)
+    }`,
   )
 }

@@ -4,14 +4,14 @@
  * spell each word by itself, so that a text has the same ids whenever it is asked about; bytes that are no
  * whole character yet are left out.
  */
-import type { SequenceInfo, TextModel } from "genarm/plugin"
+import { GenArmError, type SequenceInfo, type TextModel } from "genarm/plugin"
 import { heldText, nothingHeld } from "./_held_text.ts"
 import { tokenBytes } from "./_known_tokens.ts"
 import { bytesOf, joined } from "./_token_bytes.ts"
 
 /** Ids that a text has in another tokenizer. */
 export interface Respelling {
-  /** Ids of what has been written. */
+  /** Ids of what has been written; none of what the other tokenizer cannot spell. */
   written(ids: readonly number[]): readonly number[]
   /** Ids of the same with one more token; none where the other tokenizer cannot spell it. */
   candidate(written: readonly number[], id: number): readonly number[] | undefined
@@ -21,20 +21,37 @@ export interface Respelling {
 export function respelling(sequence: SequenceInfo, model: TextModel): Respelling {
   const base = tokenBytes(sequence)
   const spell = byteSpelling(model) ?? wordSpelling(model)
-  const bytesIn = (ids: readonly number[]) => joined(ids.map((id) => bytesOf(base, id)))
+  let last: { readonly written: readonly number[]; readonly spelled: Spelled } | undefined
+  // All candidates of a step follow the same list.
+  const spelledOf = (written: readonly number[]): Spelled => {
+    if (last?.written === written) return last.spelled
+    const spelled = spell(joined(written.map((id) => bytesOf(base, id))))
+    last = { written, spelled }
+    return spelled
+  }
   return {
-    written: (ids) => spell(bytesIn(ids)) ?? [],
+    written: (ids) => spelledOf(ids).ids ?? [],
     candidate(written, id) {
+      const { ids, followedBy } = spelledOf(written)
       if (sequence.eos.includes(id)) {
         const [end] = model.eos
-        return end === undefined ? undefined : [...spell(bytesIn(written)) ?? [], end]
+        return end === undefined || ids === undefined ? undefined : [...ids, end]
       }
-      return bytesOf(base, id).length === 0 ? undefined : spell(bytesIn([...written, id]))
+      const bytes = bytesOf(base, id)
+      return bytes.length === 0 ? undefined : followedBy(bytes)
     },
   }
 }
 
-type Spell = (bytes: Uint8Array) => number[] | undefined
+/** Bytes in the ids of a tokenizer. */
+interface Spelled {
+  /** None where the tokenizer cannot spell them. */
+  readonly ids: readonly number[] | undefined
+  /** The ids of the same with more bytes. */
+  readonly followedBy: (bytes: Uint8Array) => readonly number[] | undefined
+}
+
+type Spell = (bytes: Uint8Array) => Spelled
 
 /** One id for each byte; none where the tokenizer is no such one. */
 function byteSpelling({ vocabularySize, token, decode }: TextModel): Spell | undefined {
@@ -46,9 +63,19 @@ function byteSpelling({ vocabularySize, token, decode }: TextModel): Spell | und
     if (bytes.length === 1 && !idOf.has(bytes[0])) idOf.set(bytes[0], id)
   }
   if (idOf.size === 0) return undefined
-  return (bytes) => {
+  const idsOf = (bytes: Uint8Array) => {
     const ids = Array.from(bytes, (byte) => idOf.get(byte))
     return ids.includes(undefined) ? undefined : ids as number[]
+  }
+  return (bytes) => {
+    const ids = idsOf(bytes)
+    return {
+      ids,
+      followedBy: (more) => {
+        const added = idsOf(more)
+        return ids && added && [...ids, ...added]
+      },
+    }
   }
 }
 
@@ -57,14 +84,44 @@ const mostKept = 4096
 
 /** Word by word, each with the space before it, as most tokenizers cut a text themselves. */
 function wordSpelling({ encode }: TextModel): Spell {
-  const known = new Map<string, readonly number[]>()
-  return (bytes) => {
-    const words = heldText(nothingHeld, bytes).text.match(/\s*\S+|\s+$/g) ?? []
-    return words.flatMap((word) => {
-      const ids = known.get(word) ?? encode(word)
-      if (known.size >= mostKept) known.clear()
-      known.set(word, ids)
-      return ids
-    })
+  const known = new Map<string, readonly number[] | undefined>()
+  const idsOf = (word: string) => {
+    if (known.has(word)) return known.get(word)
+    const ids = spellingOf(word, encode)
+    if (known.size >= mostKept) known.clear()
+    known.set(word, ids)
+    return ids
   }
+  return (bytes) => {
+    const { text, held } = heldText(nothingHeld, bytes)
+    const words = wordsOf(text)
+    // What follows may go on with the last word, and changes no other.
+    const last = words.pop() ?? ""
+    const before = allOf(words.map(idsOf))
+    const withLast = (more: string) => {
+      const ids = allOf(wordsOf(last + more).map(idsOf))
+      return before && ids && [...before, ...ids]
+    }
+    return { ids: withLast(""), followedBy: (more) => withLast(heldText(held, more).text) }
+  }
+}
+
+/** The ids of a word; none where the tokenizer has none for it, and no unknown token either. */
+function spellingOf(word: string, encode: TextModel["encode"]): readonly number[] | undefined {
+  try {
+    return encode(word)
+  } catch (error) {
+    if (error instanceof GenArmError && error.reason._tag === "InvalidPrompt") return undefined
+    throw error
+  }
+}
+
+/** The ids of all parts; none where one has none. */
+function allOf(parts: readonly (readonly number[] | undefined)[]): readonly number[] | undefined {
+  const spelled = parts.filter((ids) => ids !== undefined)
+  return spelled.length === parts.length ? spelled.flat() : undefined
+}
+
+function wordsOf(text: string): string[] {
+  return text.match(/\s*\S+|\s+$/g) ?? []
 }

@@ -6,10 +6,11 @@ import {
   type PluginNode,
   rewardParts,
   type RewardPlugin,
+  type RewardState,
   type SequenceInfo,
   type TextModel,
 } from "genarm/plugin"
-import { respelling } from "./_respelling.ts"
+import { type Respelling, respelling } from "./_respelling.ts"
 
 /** Options of `crossTokenizer`. */
 export interface CrossTokenizerOptions {
@@ -37,9 +38,10 @@ const schema: Schema.Codec<CrossTokenizerOptions, CrossTokenizerOptions> = Schem
  * tokenizers a word that is half written is spelled otherwise than the whole one will be, and may look
  * less likely than it is; only the total is right. Prefer a byte-level model where you train one.
  *
- * What has been written is read once, and all candidates go on from there in one batch: a step costs the
- * candidates' bytes in rows of the reward's model, so that the model should be small. An end token of the
- * base is that of the reward's model; other tokens without text are ruled out.
+ * What has been written is read once, and the candidates go on from there in one batch, one that others
+ * begin with in their row: a step costs the candidates' bytes in rows of the reward's model, so that the
+ * model should be small. An end token of the base is that of the reward's model; other tokens
+ * without text are ruled out, and so is what the reward's tokenizer cannot spell.
  *
  * @throws {GenArmError} `PluginFailed` for a reward without models, which needs no bridge, for one that
  * keeps state of the tokens, and when its models have different tokenizers or too short a context.
@@ -78,59 +80,74 @@ export const crossTokenizer: RewardPlugin<CrossTokenizerOptions> = defineReward(
   open({ of, candidates = 32 }, sequence, models) {
     const [model] = Object.values(models)
     checkTokenizers(of.plugin, models)
-    const spelling = respelling(sequence, model)
-    const parts = rewardParts([of]).open(sequenceOf(model))
-    const state = parts.state((out, parts) => parts.score(0, out))
-    if (state.accept !== undefined) {
-      state.close?.()
-      throw new Error(
-        `the reward "${of.plugin}" keeps state of the tokens, and its tokens are not the base's: use ` +
-          "one that goes by its models alone",
-      )
-    }
-    const scores = new Float32Array(model.width)
-
-    /** The log-probabilities that the reward gives texts after the ids that all share. */
-    const totals = async (texts: readonly (readonly number[])[], shared: number) => {
-      // A token is judged by what stands before it: the last one need not be read.
-      const beginnings = texts.map((text) => text.slice(0, Math.max(shared, text.length - 1)))
-      const rows = await readAll(models, beginnings, shared)
-      // All go on from the same place: what the reward says there is asked once.
-      const first = new Float32Array(model.width)
-      state.score!(rowsAt(rows, 0, 0), first)
-      return texts.map((text, i) =>
-        text.slice(shared).reduce((total, id, step) => {
-          if (step > 0) state.score!(rowsAt(rows, i, step), scores)
-          return total + (step > 0 ? scores : first)[id]
-        }, 0)
-      )
-    }
-    return {
-      candidates,
-      async scoreCandidates({ ids, written }) {
-        const before = spelling.written(written)
-        const spelled = ids.map((id) => spelling.candidate(written, id))
-        const texts = [before, ...spelled.filter((text) => text !== undefined)]
-        const shared = texts.reduce(
-          (least, text) => commonLength(text, before, least),
-          before.length,
-        )
-        const [base, ...given] = await totals(texts, shared)
-        // What was impossible stays out of the difference: all candidates would be NaN.
-        const subtracted = base === -Infinity ? 0 : base
-        return spelled.map((text) => text === undefined ? -Infinity : given.shift()! - subtracted)
-      },
-      close: () => state.close?.(),
-    }
+    const parts = { of, candidates, spelling: respelling(sequence, model) }
+    return openState(parts, models)
   },
 })
+
+type Models = Readonly<Record<string, TextModel>>
+
+/** What a state and its forks have in common. */
+interface Parts {
+  readonly of: PluginNode<"reward">
+  readonly candidates: number
+  readonly spelling: Respelling
+}
+
+function openState(parts: Parts, models: Models): RewardState {
+  const { of, candidates, spelling } = parts
+  const [model] = Object.values(models)
+  const state = rewardParts([of]).open(sequenceOf(model)).state((out, parts) => parts.score(0, out))
+  if (state.accept !== undefined) {
+    state.close?.()
+    throw new Error(
+      `the reward "${of.plugin}" keeps state of the tokens, and its tokens are not the base's: use ` +
+        "one that goes by its models alone",
+    )
+  }
+  const scores = new Float32Array(model.width)
+
+  /** The log-probabilities that the reward gives texts after the ids that all share. */
+  const totals = async (texts: readonly (readonly number[])[], shared: number) => {
+    // A token is judged by what stands before it: the last one need not be read.
+    const beginnings = texts.map((text) => text.slice(0, Math.max(shared, text.length - 1)))
+    const rows = await readAll(models, beginnings, shared)
+    // All go on from the same place: what the reward says there is asked once.
+    const first = new Float32Array(model.width)
+    state.score!(rowsAt(rows, 0, 0), first)
+    return texts.map((text, i) =>
+      text.slice(shared).reduce((total, id, step) => {
+        if (step > 0) state.score!(rowsAt(rows, i, step), scores)
+        return total + (step > 0 ? scores : first)[id]
+      }, 0)
+    )
+  }
+  return {
+    candidates,
+    async scoreCandidates({ ids, written }) {
+      const before = spelling.written(written)
+      const spelled = ids.map((id) => spelling.candidate(written, id))
+      const texts = [before, ...spelled.filter((text) => text !== undefined)]
+      const shared = texts.reduce(
+        (least, text) => commonLength(text, before, least),
+        before.length,
+      )
+      const [base, ...given] = await totals(texts, shared)
+      // What was impossible stays out of the difference: all candidates would be NaN.
+      const subtracted = base === -Infinity ? 0 : base
+      return spelled.map((text) => text === undefined ? -Infinity : given.shift()! - subtracted)
+    },
+    fork: (models) => openState(parts, models),
+    close: () => state.close?.(),
+  }
+}
 
 /** Rows by model, text and step. */
 type Rows = Readonly<Record<string, readonly (readonly Float32Array[])[]>>
 
 /** Reads texts, each after the prompt of its model; `shared` ids after the prompt are the same in all. */
 async function readAll(
-  models: Readonly<Record<string, TextModel>>,
+  models: Models,
   texts: readonly (readonly number[])[],
   shared: number,
 ): Promise<Rows> {
@@ -157,7 +174,7 @@ function commonLength(a: readonly number[], b: readonly number[], most: number):
   return length
 }
 
-function checkTokenizers(reward: string, models: Readonly<Record<string, TextModel>>): void {
+function checkTokenizers(reward: string, models: Models): void {
   const [[firstName, first], ...rest] = Object.entries(models)
   for (const [name, { width, token }] of rest) {
     let id = 0

@@ -1,7 +1,7 @@
 /**
  * A model as a reward reads texts with it. What all texts of a call begin with is read once and kept;
- * each goes on from there in a fork, in one batch. Of the forks those of the last call are kept too: one
- * of them is as a rule the text that the next call begins with.
+ * each that is not the beginning of another goes on from there in a fork, in one batch. Of the forks those
+ * of the last call are kept too: one of them is as a rule the text that the next call begins with.
  */
 import { checkIds, closed, type Engine, type EngineCache, type Row } from "../engine/engine.ts"
 import { GenArmError, messageOf } from "../errors.ts"
@@ -97,11 +97,12 @@ export class TextReader implements TextModel {
     this.#check(texts, from)
     if (texts.length === 0) return []
     const beginning = await this.#readBeginning(texts[0].slice(0, from))
-    const longer = texts.filter(({ length }) => length > from)
-    const read = await this.#readOn(beginning, longer)
+    const { whole, placeOf } = longestOf(texts, from)
+    const read = await this.#readOn(beginning, whole)
     const [row] = beginning.rows.slice(-1)
-    let next = 0
-    return texts.map(({ length }) => length > from ? read[next++].rows : [row])
+    return texts.map(({ length }, i) =>
+      length > from ? read[placeOf[i]].rows.slice(0, length - from + 1) : [row]
+    )
   }
 
   /** Brings what has most in common with a beginning to its end, and forgets all else. */
@@ -109,10 +110,11 @@ export class TextReader implements TextModel {
     const shared = this.#known.map((known) => commonLength(known.ids, ids))
     const most = Math.max(0, ...shared)
     const [nearest] = most === 0 ? [] : this.#known.splice(shared.indexOf(most), 1)
-    this.#forget()
     const beginning = nearest === undefined
       ? await this.#prefill(ids)
       : await this.#goOn(nearest, ids, most)
+    // Not before: the engine would give back the room that the texts of this call need again.
+    this.#forget()
     this.#keep([beginning])
     return beginning
   }
@@ -235,6 +237,32 @@ export class TextReader implements TextModel {
       }
     })
   }
+}
+
+/**
+ * Texts that none of the others goes on from: what is read of these is all there is to read. `placeOf`
+ * tells for each text which of them begins with it.
+ */
+function longestOf(
+  texts: readonly (readonly number[])[],
+  from: number,
+): { readonly whole: readonly (readonly number[])[]; readonly placeOf: readonly number[] } {
+  const whole: (readonly number[])[] = []
+  const placeOf = new Array<number>(texts.length)
+  const order = texts.map((_, i) => i).sort((a, b) => texts[b].length - texts[a].length)
+  for (const i of order) {
+    const text = texts[i]
+    if (text.length === from) break
+    const place = whole.findIndex((longer) => isBeginning(text, longer, from))
+    placeOf[i] = place < 0 ? whole.push(text) - 1 : place
+  }
+  return { whole, placeOf }
+}
+
+/** Whether a text is the beginning of another; the first `from` ids of both are the same. */
+function isBeginning(text: readonly number[], other: readonly number[], from: number): boolean {
+  for (let i = from; i < text.length; i++) if (text[i] !== other[i]) return false
+  return true
 }
 
 /** Rows that lie one after the other. */

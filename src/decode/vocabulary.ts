@@ -57,6 +57,9 @@ function mismatch(term: string, id: number, expected: string, found: string): Ge
   return new GenArmError(
     { _tag: "VocabularyMismatch", term },
     `the base and the model of "${term}" must have the same tokenizer: id ${id} is ` +
-      `${JSON.stringify(expected)} to the base and ${JSON.stringify(found)} to "${term}"`,
+      `${JSON.stringify(expected)} to the base and ${
+        JSON.stringify(found)
+      } to "${term}"; a reward ` +
+      "with another one guides through crossTokenizer({ of: ... })",
   )
 }

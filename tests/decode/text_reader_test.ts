@@ -99,6 +99,9 @@ async function inside(
 interface Metered extends Watched {
   /** For each call of the model "own" the tokens of each of its rows. */
   readonly forwards: number[][]
+  /** Hears of a call that has run, and gives what it has when it is released. */
+  onRun?: () => void
+  released?: Promise<void>
 }
 
 /** Models that tell over how many tokens "own" was run, whether or not a row was asked for. */
@@ -117,14 +120,18 @@ function metered(tables: Readonly<Record<string, Table>> = winding): Metered {
               if (request.ref.model !== "own" || seen.has(engine)) return
               seen.add(engine)
               const forward = engine.forward.bind(engine)
-              engine.forward = (rows) => {
+              engine.forward = async (rows) => {
                 forwards.push(rows.map(({ tokens }) => tokens.length))
-                return forward(rows)
+                const results = await forward(rows)
+                metered.onRun?.()
+                await metered.released
+                return results
               }
             })),
       })),
   ).pipe(Layer.provide(models.runtime))
-  return { ...models, runtime, forwards }
+  const metered: Metered = { ...models, runtime, forwards }
+  return metered
 }
 
 describe("a model that a reward reads texts with", () => {
@@ -141,12 +148,26 @@ describe("a model that a reward reads texts with", () => {
     })
   })
 
+  it("reads a text that is the beginning of another with that one", async () => {
+    await inside(async ({ read }, { forwards }) => {
+      const texts = [[1, 2], [1, 2, 3, 4], [1, 5], [1], [1, 2, 3], [1, 5], [1, 2, 3, 6]]
+      const rows = await read(texts, 1)
+      assertEquals(forwards, [[1], [3, 3, 1]])
+      texts.forEach((ids, text) => {
+        assertEquals(rows[text].length, ids.length)
+        rows[text].forEach((row, i) => assertRow(row, rowAfter(ids.slice(0, 1 + i))))
+      })
+      forwards.length = 0
+      assertRow((await read([[1, 2, 3]], 3))[0][0], rowAfter([1, 2, 3]))
+      assertEquals(forwards, [])
+    })
+  })
+
   it("guides as the same model does in a row of the batch", async () => {
     const options = { maxTokens: 40, seed: 3 }
     await using byRows = await open(watch(winding), {
       rewards: { x: { reward: arm({ model: "own" }), weight: 2 } },
     })
-    const all = { ...rewardsOf(asArm, 2) }
     const models = watch(winding)
     const whole = defineReward({
       name: "whole",
@@ -156,10 +177,7 @@ describe("a model that a reward reads texts with", () => {
         scoreCandidates: (candidates) => asArm(own, candidates),
       }),
     })
-    await using byReading = await open(models, {
-      ...all,
-      rewards: { x: { reward: whole(), weight: 2 } },
-    })
+    await using byReading = await open(models, { rewards: { x: { reward: whole(), weight: 2 } } })
     const expected = await byRows.generate("cab", options)
     const found = await byReading.generate("cab", options)
     assertEquals(found.tokens, expected.tokens)
@@ -200,6 +218,16 @@ describe("a model that a reward reads texts with", () => {
       const [[row]] = await read([[7, 7, 7]], 3)
       assertRow(row, rowAfter([7, 7, 7]))
       assertEquals(forwards, [[3]])
+    })
+  })
+
+  it("keeps what its last call has read, and nothing from before", async () => {
+    await inside(async ({ read }, models) => {
+      const open = models.openCaches()
+      for (const [ids, kept] of [[[1, 2, 3], 4], [[4, 5], 3], [[], 1]] as const) {
+        await read([[0], ...ids.map((id) => [0, id])], 1)
+        assertEquals(models.openCaches(), open + kept)
+      }
     })
   })
 
@@ -296,14 +324,12 @@ describe("the prompt of such a model", () => {
       { prompt: [2, 0, 1] },
     ))
 
-  it("is read once for all texts of a pipeline", async () => {
-    const long = "abcdefghij".repeat(3)
-    const models = metered()
+  it("is read once for texts that begin together", async () => {
+    const models = watch(winding)
     await using pipeline = await open(models, rewardsOf(asArm))
+    const long = "abcdefghij".repeat(3)
     await pipeline.generateAll([long, long, long], { maxTokens: 1, seed: 1 })
-    await pipeline.generate(long, { maxTokens: 1 })
-    assertEquals(models.calls.own, 4, "one row for each text: none of these is kept by a table")
-    assertEquals(models.openCaches(), 0)
+    assertEquals([models.calls.own, models.openCaches()], [1, 0])
   })
 })
 
@@ -402,29 +428,39 @@ describe("a text that ends while it is read", () => {
     })
   }
 
-  it("frees those that a call runs at once, and gives a later call nothing", async () => {
-    const models = watch(winding)
-    let own: TextModel | undefined
-    let reading: Promise<unknown> = Promise.resolve()
-    const aborting = new AbortController()
-    const held: Look = async (model, { ids }) => {
-      own = model
-      await model.read([[0]], 1)
-      reading = model.read([[0, 1], [0, 2, 3]], 1)
-      reading.catch(() => {})
-      for (let turn = 0; turn < 3; turn++) await undefined
-      aborting.abort(new Error("enough"))
+  it("frees those that a call runs at once, and gives that call and later ones nothing", async () => {
+    for (const texts of [[[0, 1], [0, 2, 3]], [[0, 4, 5]]]) {
+      const models = metered()
+      let own: TextModel | undefined
+      let reading: Promise<unknown> = Promise.resolve()
+      let release = () => {}
+      const caches = { before: 0, after: 0 }
+      const aborting = new AbortController()
+      const held: Look = async (model, { ids }) => {
+        own = model
+        await model.read([[0], [0, 4]], 1)
+        const begun = new Promise<void>((resolve) => models.onRun = resolve)
+        models.released = new Promise((resolve) => release = resolve)
+        reading = model.read(texts, texts.length > 1 ? 1 : 3)
+        reading.catch(() => {})
+        await begun
+        caches.before = models.openCaches()
+        aborting.abort(new Error("enough"))
+        caches.after = models.openCaches()
+        return ids.map(() => 0)
+      }
+      await using pipeline = await open(models, rewardsOf(held))
+      const writing = () => pipeline.generate("a", { maxTokens: 3, signal: aborting.signal })
+      await assertRejects(writing, GenArmError, "aborted: enough")
+      assert(caches.before > 1)
+      assertEquals(caches.after, 0)
+      release()
+      for (const call of [() => reading, () => own!.read([[0]], 1)]) {
+        const error = await assertRejects(call, GenArmError, "closed")
+        assertEquals(error.reason._tag, "Closed")
+      }
       assertEquals(models.openCaches(), 0)
-      return ids.map(() => 0)
     }
-    await using pipeline = await open(models, rewardsOf(held))
-    const writing = () => pipeline.generate("a", { maxTokens: 3, signal: aborting.signal })
-    await assertRejects(writing, GenArmError, "aborted: enough")
-    for (const call of [() => reading, () => own!.read([[0]], 1)]) {
-      const error = await assertRejects(call, GenArmError, "closed")
-      assertEquals(error.reason._tag, "Closed")
-    }
-    assertEquals(models.openCaches(), 0)
   })
 })
 
