@@ -1,5 +1,5 @@
 /** Pipelines over models that are written down, with a window on the caches that are open. */
-import { Effect, Layer } from "effect"
+import type { Layer } from "effect"
 import {
   defineGraph,
   type GraphSpec,
@@ -8,9 +8,10 @@ import {
   type Pipeline,
   type TableModel,
 } from "genarm"
-import { Runtime, tableRuntime } from "genarm/effect"
+import { type Runtime, tableRuntime } from "genarm/effect"
 import { existsSync } from "node:fs"
 import { fileURLToPath } from "node:url"
+import { tellingOpened } from "../_opened.ts"
 
 /** A model as `watch` takes it: all but the rule may be left out. */
 export type Table = Omit<TableModel, "vocabulary"> & { readonly vocabulary?: readonly string[] }
@@ -70,23 +71,11 @@ export function watch(models: Readonly<Record<string, Table>>): Watched {
       },
     }]),
   )
-  const runtime = Layer.effect(
-    Runtime,
-    Effect.gen(function* () {
-      const inner = yield* Runtime
-      return Runtime.of({
-        name: inner.name,
-        open: (request) =>
-          Effect.tap(inner.open(request), ({ engine }) =>
-            Effect.sync(() => {
-              const { model } = request.ref
-              opened[model] = (opened[model] ?? 0) + 1
-              refs.push(request.ref)
-              engines.add(engine as never)
-            })),
-      })
-    }),
-  ).pipe(Layer.provide(tableRuntime(tables)))
+  const runtime = tellingOpened(tableRuntime(tables), (engine, { ref }) => {
+    opened[ref.model] = (opened[ref.model] ?? 0) + 1
+    refs.push(ref)
+    engines.add(engine as never)
+  })
   const openCaches = () => [...engines].reduce((sum, engine) => sum + engine.openCaches, 0)
   return { runtime, calls, last, opened, refs, openCaches }
 }

@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert"
-import { Effect, Layer } from "effect"
+import { Layer } from "effect"
 import {
   arm,
   contrast,
@@ -13,9 +13,10 @@ import {
   type Pipeline,
   prompted,
 } from "genarm"
-import { cpu, Runtime } from "genarm/effect"
+import { cpu } from "genarm/effect"
 import { after, describe, it } from "node:test"
 import { fixture } from "../_fixtures.ts"
+import { tellingOpened, tellingRows } from "../_opened.ts"
 import { adapterFixture, madeAdapter, merged } from "../llama/_adapters.ts"
 
 const base = fixture("llama")
@@ -32,26 +33,10 @@ const attention = adapterFixture("attention")
 function watched() {
   const engines = new Set<Engine>()
   const rows: number[] = []
-  const layer = Layer.effect(
-    Runtime,
-    Effect.gen(function* () {
-      const inner = yield* Runtime
-      return Runtime.of({
-        name: inner.name,
-        open: (request) =>
-          Effect.tap(inner.open(request), ({ engine }) =>
-            Effect.sync(() => {
-              if (engines.has(engine)) return
-              engines.add(engine)
-              const forward = engine.forward.bind(engine)
-              engine.forward = (some) => {
-                rows.push(some.length)
-                return forward(some)
-              }
-            })),
-      })
-    }),
-  ).pipe(Layer.provide(Layer.fresh(cpu)))
+  const layer = tellingRows(
+    tellingOpened(Layer.fresh(cpu), (engine) => void engines.add(engine)),
+    (_, some) => void rows.push(some.length),
+  )
   return { layer, engines, rows }
 }
 

@@ -1,5 +1,4 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert"
-import { Effect, Layer } from "effect"
 import {
   arm,
   beamSearch,
@@ -12,10 +11,10 @@ import {
   openPipeline,
   type Prompt,
 } from "genarm"
-import { Runtime } from "genarm/effect"
 import type { Candidates, PluginNode, RewardSource, TextModel } from "genarm/plugin"
 import { describe, it } from "node:test"
 import { model } from "../../examples/_models.ts"
+import { runningWithin } from "../_opened.ts"
 import { markov, type Rule } from "../plugins/strategies/_rules.ts"
 import { drive, finish } from "./_driven.ts"
 import { letters, open, type Table, watch, type Watched } from "./_pipelines.ts"
@@ -108,28 +107,14 @@ interface Metered extends Watched {
 function metered(tables: Readonly<Record<string, Table>> = winding): Metered {
   const models = watch(tables)
   const forwards: number[][] = []
-  const seen = new Set<unknown>()
-  const runtime = Layer.effect(
-    Runtime,
-    Effect.map(Runtime, (inner) =>
-      Runtime.of({
-        name: inner.name,
-        open: (request) =>
-          Effect.tap(inner.open(request), ({ engine }) =>
-            Effect.sync(() => {
-              if (request.ref.model !== "own" || seen.has(engine)) return
-              seen.add(engine)
-              const forward = engine.forward.bind(engine)
-              engine.forward = async (rows) => {
-                forwards.push(rows.map(({ tokens }) => tokens.length))
-                const results = await forward(rows)
-                metered.onRun?.()
-                await metered.released
-                return results
-              }
-            })),
-      })),
-  ).pipe(Layer.provide(models.runtime))
+  const runtime = runningWithin(models.runtime, async (engine, rows, forward) => {
+    if (engine.name !== "own") return await forward(rows)
+    forwards.push(rows.map(({ tokens }) => tokens.length))
+    const results = await forward(rows)
+    metered.onRun?.()
+    await metered.released
+    return results
+  })
   const metered: Metered = { ...models, runtime, forwards }
   return metered
 }

@@ -12,11 +12,10 @@ import {
   tableRuntime,
   type TableValueModel,
 } from "genarm"
-import { Effect, Layer } from "effect"
-import { Runtime } from "genarm/effect"
 import { describe, it } from "node:test"
 import { valueHead, type ValueHeadOptions } from "../../../plugins/rewards/value_head.ts"
 import { fixture } from "../../_fixtures.ts"
+import { tellingOpened } from "../../_opened.ts"
 import { expectedValues, valueHead as valueFixture } from "../../_value_heads.ts"
 
 /** Twenty-five tokens, the first the likeliest. */
@@ -148,18 +147,10 @@ describe("valueHead", () => {
 
   it("goes through forks and rewinds of strategies, and leaves no cache open", async () => {
     const engines = new Set<{ readonly openCaches: number }>()
-    const runtime = Layer.effect(
-      Runtime,
-      Effect.map(Runtime, (inner) =>
-        Runtime.of({
-          name: inner.name,
-          open: (request) =>
-            Effect.tap(inner.open(request), ({ engine }) =>
-              Effect.sync(() =>
-                engines.add(engine as unknown as { openCaches: number })
-              )),
-        })),
-    ).pipe(Layer.provide(tableRuntime({ base, judge })))
+    const runtime = tellingOpened(
+      tableRuntime({ base, judge }),
+      (engine) => void engines.add(engine as unknown as { openCaches: number }),
+    )
     for (const difference of [false, true]) {
       for (const strategy of [beamSearch({ beams: 3 }), bestOfN({ n: 3 })]) {
         const graph = defineGraph({

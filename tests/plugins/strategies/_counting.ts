@@ -1,6 +1,5 @@
 /** Written-down models whose runs are counted: a run reads any number of tokens at once. */
-import { Effect, Layer } from "effect"
-import { Runtime } from "genarm/effect"
+import { tellingRows } from "../../_opened.ts"
 import { type Table, watch, type Watched } from "../../decode/_pipelines.ts"
 
 /** Models whose runs, and the tokens that they read, can be counted. */
@@ -18,29 +17,10 @@ export function countRuns(models: Readonly<Record<string, Table>>): Counted {
   const watched = watch(models)
   const runs: Record<string, number> = {}
   const read: Record<string, number> = {}
-  const known = new Set<unknown>()
-  const runtime = Layer.effect(
-    Runtime,
-    Effect.gen(function* () {
-      const inner = yield* Runtime
-      return Runtime.of({
-        name: inner.name,
-        open: (request) =>
-          Effect.tap(inner.open(request), ({ engine }) =>
-            Effect.sync(() => {
-              if (known.has(engine)) return
-              known.add(engine)
-              const { name } = engine
-              const forward = engine.forward.bind(engine)
-              engine.forward = (rows) => {
-                runs[name] = (runs[name] ?? 0) + rows.length
-                for (const { tokens } of rows) read[name] = (read[name] ?? 0) + tokens.length
-                return forward(rows)
-              }
-            })),
-      })
-    }),
-  ).pipe(Layer.provide(watched.runtime))
+  const runtime = tellingRows(watched.runtime, ({ name }, rows) => {
+    runs[name] = (runs[name] ?? 0) + rows.length
+    for (const { tokens } of rows) read[name] = (read[name] ?? 0) + tokens.length
+  })
   return {
     ...watched,
     runtime,
