@@ -4,7 +4,7 @@
  * spell each word by itself, so that a text has the same ids whenever it is asked about; bytes that are no
  * whole character yet are left out.
  */
-import { GenArmError, type SequenceInfo, type TextModel } from "genarm/plugin"
+import { type Candidates, GenArmError, type SequenceInfo, type TextModel } from "genarm/plugin"
 import { heldText, nothingHeld } from "./_held_text.ts"
 import { tokenBytes } from "./_known_tokens.ts"
 import { bytesOf, joined } from "./_token_bytes.ts"
@@ -39,6 +39,39 @@ export function respelling(sequence: SequenceInfo, model: TextModel): Respelling
       }
       const bytes = bytesOf(base, id)
       return bytes.length === 0 ? undefined : followedBy(bytes)
+    },
+  }
+}
+
+/** The candidates of a step in the ids of another tokenizer. */
+export interface SpelledCandidates {
+  /** What was written before, and then each candidate that can be spelled. */
+  readonly texts: readonly (readonly number[])[]
+  /** How many ids all of them begin with. */
+  readonly shared: number
+  /** A score for each candidate from one for each text; what cannot be spelled is ruled out. */
+  readonly scores: (ofTexts: readonly number[], minus: number) => number[]
+}
+
+/** Spells the candidates of a step. */
+export function spelledCandidates(
+  spelling: Respelling,
+  { ids, written }: Pick<Candidates, "ids" | "written">,
+): SpelledCandidates {
+  const before = spelling.written(written)
+  const spelled = ids.map((id) => spelling.candidate(written, id))
+  const texts = [before, ...spelled.filter((text) => text !== undefined)]
+  const shared = texts.reduce((least, text) => {
+    let length = 0
+    while (length < least && length < text.length && text[length] === before[length]) length++
+    return length
+  }, before.length)
+  return {
+    texts,
+    shared,
+    scores(ofTexts, minus) {
+      let next = 1
+      return spelled.map((text) => text === undefined ? -Infinity : ofTexts[next++] - minus)
     },
   }
 }

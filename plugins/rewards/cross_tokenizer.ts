@@ -10,7 +10,7 @@ import {
   type SequenceInfo,
   type TextModel,
 } from "genarm/plugin"
-import { type Respelling, respelling } from "./_respelling.ts"
+import { type Respelling, respelling, spelledCandidates } from "./_respelling.ts"
 
 /** Options of `crossTokenizer`. */
 export interface CrossTokenizerOptions {
@@ -124,18 +124,11 @@ function openState(parts: Parts, models: Models): RewardState {
   }
   return {
     candidates,
-    async scoreCandidates({ ids, written }) {
-      const before = spelling.written(written)
-      const spelled = ids.map((id) => spelling.candidate(written, id))
-      const texts = [before, ...spelled.filter((text) => text !== undefined)]
-      const shared = texts.reduce(
-        (least, text) => commonLength(text, before, least),
-        before.length,
-      )
-      const [base, ...given] = await totals(texts, shared)
+    async scoreCandidates(asked) {
+      const { texts, shared, scores } = spelledCandidates(spelling, asked)
+      const given = await totals(texts, shared)
       // What was impossible stays out of the difference: all candidates would be NaN.
-      const subtracted = base === -Infinity ? 0 : base
-      return spelled.map((text) => text === undefined ? -Infinity : given.shift()! - subtracted)
+      return scores(given, given[0] === -Infinity ? 0 : given[0])
     },
     fork: (models) => openState(parts, models),
     close: () => state.close?.(),
@@ -166,12 +159,6 @@ function rowsAt(rows: Rows, text: number, step: number): Record<string, Float32A
 function sequenceOf(model: TextModel): SequenceInfo {
   const { width, promptIds, eos, token, decode, encode } = model
   return { vocabularySize: width, promptIds, eos, token, decode, encode }
-}
-
-function commonLength(a: readonly number[], b: readonly number[], most: number): number {
-  let length = 0
-  while (length < most && length < a.length && a[length] === b[length]) length++
-  return length
 }
 
 function checkTokenizers(reward: string, models: Models): void {

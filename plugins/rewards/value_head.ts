@@ -8,7 +8,7 @@ import {
   type TextModel,
 } from "genarm/plugin"
 import { labelValue } from "./_label_value.ts"
-import { type Respelling, respelling } from "./_respelling.ts"
+import { type Respelling, respelling, spelledCandidates } from "./_respelling.ts"
 import { sideFields } from "./_sides.ts"
 import { count, textRewardFields } from "./_text_scores.ts"
 
@@ -133,13 +133,10 @@ function openState(parts: Parts, model: TextModel): RewardState {
   return {
     candidates,
     ...timeLimit !== undefined && { timeLimit },
-    async scoreCandidates({ ids, written }) {
-      const before = spelling.written(written)
-      const spelled = ids.map((id) => spelling.candidate(written, id))
-      const texts = [before, ...spelled.filter((text) => text !== undefined)]
-      const [start, ...values] = await valuesOf(texts, sharedLength(texts))
-      const subtracted = difference ? start : 0
-      return spelled.map((text) => text === undefined ? -Infinity : values.shift()! - subtracted)
+    async scoreCandidates(asked) {
+      const { texts, shared, scores } = spelledCandidates(spelling, asked)
+      const values = await valuesOf(texts, shared)
+      return scores(values, difference ? values[0] : 0)
     },
     async scoreText({ ids }) {
       const last = ids[ids.length - 1]
@@ -154,15 +151,6 @@ function openState(parts: Parts, model: TextModel): RewardState {
     },
     fork: (models) => openState(parts, models.value),
   }
-}
-
-/** How many ids all texts begin with. */
-function sharedLength([first, ...others]: readonly (readonly number[])[]): number {
-  return others.reduce((least, text) => {
-    let length = 0
-    while (length < least && length < text.length && text[length] === first[length]) length++
-    return length
-  }, first.length)
 }
 
 /** The ids of the base, where they mean the same to the model; its own for the same text otherwise. */
