@@ -14,7 +14,7 @@ import {
 } from "genarm"
 import { argmax } from "genarm/math"
 import { describe, it } from "node:test"
-import { drive, type Drive, driven, finish } from "../decode/_driven.ts"
+import { type Drive, drive, driven, finish } from "../decode/_driven.ts"
 import { always, letters, open, script, take, watch, type Watched } from "../decode/_pipelines.ts"
 
 const uniform = () => letters.map(() => 1)
