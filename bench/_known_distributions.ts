@@ -20,6 +20,7 @@ export function withDistribution(engine: Engine, distribution: Distribution): En
   return {
     name: engine.name,
     vocabularySize: engine.vocabularySize,
+    width: engine.width,
     contextLength: engine.contextLength,
     openCache: (adapter) => engine.openCache(adapter),
     async forward(rows) {

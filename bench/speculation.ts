@@ -172,6 +172,7 @@ function bound(engine: Engine): Engine {
   return {
     name: engine.name,
     vocabularySize: engine.vocabularySize,
+    width: engine.width,
     contextLength: engine.contextLength,
     openCache: (adapter) => engine.openCache(adapter),
     forward: (rows) => engine.forward(rows),
