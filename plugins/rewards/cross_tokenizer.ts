@@ -7,7 +7,6 @@ import {
   rewardParts,
   type RewardPlugin,
   type RewardState,
-  type SequenceInfo,
   type TextModel,
 } from "genarm/plugin"
 import { type Respelling, respelling, spelledCandidates } from "./_respelling.ts"
@@ -97,7 +96,7 @@ interface Parts {
 function openState(parts: Parts, models: Models): RewardState {
   const { of, candidates, spelling } = parts
   const [model] = Object.values(models)
-  const state = rewardParts([of]).open(sequenceOf(model)).state((out, parts) => parts.score(0, out))
+  const state = rewardParts([of]).open(model).state((out, parts) => parts.score(0, out))
   if (state.accept !== undefined) {
     state.close?.()
     throw new Error(
@@ -153,12 +152,6 @@ async function readAll(
 
 function rowsAt(rows: Rows, text: number, step: number): Record<string, Float32Array> {
   return Object.fromEntries(Object.entries(rows).map(([name, texts]) => [name, texts[text][step]]))
-}
-
-/** A model's own view of the text, for the reward inside. */
-function sequenceOf(model: TextModel): SequenceInfo {
-  const { width, promptIds, eos, token, decode, encode } = model
-  return { vocabularySize: width, promptIds, eos, token, decode, encode }
 }
 
 function checkTokenizers(reward: string, models: Models): void {

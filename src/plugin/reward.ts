@@ -50,26 +50,17 @@ export interface Candidates {
 /**
  * A model that a reward reads texts with by itself: a value head, or a model with another tokenizer than
  * the base's. What it has read of a beginning is kept, so that reading on costs only what is new.
+ *
+ * What it has in common with `SequenceInfo` is in ids of its own: `promptIds` is the prompt as this model
+ * reads it, `vocabularySize` counts all ids that it has.
  */
-export interface TextModel {
-  /** Ids that it reads, 0 and on; those that no tokenizer names included. */
-  readonly vocabularySize: number
+export interface TextModel extends SequenceInfo {
   /** Entries of a row: its vocabulary, or the labels of a model with a value head. */
   readonly width: number
   /** The names of the labels of a model with a value head; absent for a language model. */
   readonly labels?: readonly string[]
   /** Tokens that a text may have, prompt included. */
   readonly contextLength: number
-  /** The prompt as this model reads it, in ids of its own. */
-  readonly promptIds: readonly number[]
-  /** Its ids that end a text; none where it names none. */
-  readonly eos: readonly number[]
-  /** The name of an id, as its tokenizer spells it. */
-  readonly token: (id: number) => string | undefined
-  /** The text of ids. */
-  readonly decode: (ids: readonly number[]) => string
-  /** The ids of a text that goes on from another: no BOS, no template. */
-  readonly encode: (text: string) => readonly number[]
   /**
    * Reads texts in one batch.
    *
