@@ -12,6 +12,7 @@ import { markdownTable } from "../src/show/table.ts"
 import { aimsChart, aimsTable } from "./_aims.ts"
 import { batching } from "./batching.ts"
 import type { ChartedTable } from "./_charted_table.ts"
+import { candidates } from "./candidates.ts"
 import { contextLength } from "./context_length.ts"
 import { decodeOverhead } from "./decode_overhead.ts"
 import { guidance } from "./guidance.ts"
@@ -33,6 +34,7 @@ const benches: Record<string, Bench> = {
   peers_decode: peersDecode,
   speculation,
   batching,
+  candidates,
   kernels,
   decode_overhead: ({ quick }) => decodeOverhead({ quick, size: quick ? "15M" : "135M" }),
   prefill,

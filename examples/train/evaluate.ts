@@ -15,7 +15,6 @@ import {
   compareRows,
   contrast,
   defineGraph,
-  type Estimate,
   evaluateGuidance,
   frontierChart,
   guidancePoints,
@@ -25,6 +24,7 @@ import {
   openPipeline,
 } from "genarm"
 import { openingsOf, readCorpus } from "./_corpus.ts"
+import { onProgress, plain, print, quoteTexts } from "./_evaluation.ts"
 import { cheerfulness, dialogue, sentencesIn } from "./_scores.ts"
 import { independentSentiment } from "./_sentiment.ts"
 import { readLexicon } from "./_vader.ts"
@@ -267,27 +267,10 @@ function section(title: string, rows: readonly GuidanceRow[], measures: readonly
   figures[title] = rows.map(plain)
 }
 
-/** A row without its texts. */
-function plain({ texts: _, ...row }: GuidanceRow): unknown {
-  return row
-}
-
 /** The first texts of each setting, unpicked. */
 function writeTexts(name: string, rows: readonly GuidanceRow[]): void {
-  const chosen = rows.map((row) => {
-    const texts = row.texts.filter((_, i) => i % common.samples === 0).slice(0, 10)
-    const quoted = texts.map(({ prompt, text }) =>
-      `> **${prompt}**${text.replaceAll("\n", "\n> ")}\n`
-    )
-    return `## ${name}, weight ${row.weights[name]}\n\n${quoted.join("\n")}`
-  })
+  const chosen = rows.map(({ weights, texts }) =>
+    quoteTexts(`${name}, weight ${weights[name]}`, texts, common.samples)
+  )
   writeFileSync(join(out!, `texts_${name}.md`), chosen.join("\n"))
-}
-
-function print({ value, low, high }: Estimate, digits = 2): string {
-  return `${value.toFixed(digits)} (${low.toFixed(digits)} to ${high.toFixed(digits)})`
-}
-
-function onProgress({ done, total }: { done: number; total: number }): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${done} of ${total} texts`)
 }

@@ -3,7 +3,8 @@
  * `--full` all weights of a model of its own. `--objective dpo` trains the baseline it is compared with.
  *
  *     deno run -A examples/train/train_arm.ts --base folder --pairs pairs.jsonl --out folder \
- *       [--name cheerful] [--full] [--objective arm] [--rank 8] [--beta 0.05] [--rate 2e-3] [--epochs 2] [--base-name ../base]
+ *       [--name cheerful] [--full] [--objective arm] [--rank 8] [--beta 0.05] [--rate 2e-3] [--epochs 2] \
+ *       [--tokens 384] [--accumulate 2] [--threads 2] [--base-name ../base]
  */
 import process from "node:process"
 import { parseArgs } from "node:util"
@@ -24,6 +25,9 @@ const { values } = parseArgs({
     beta: { type: "string", default: "0.05" },
     rate: { type: "string", default: "2e-3" },
     epochs: { type: "string", default: "2" },
+    tokens: { type: "string", default: "384" },
+    accumulate: { type: "string", default: "2" },
+    threads: { type: "string" },
   },
 })
 const { base, pairs, out, name } = values
@@ -41,8 +45,8 @@ const run = await train({
   out,
   epochs: Number(values.epochs),
   batch: 16,
-  accumulate: 2,
-  tokens: 384,
+  accumulate: Number(values.accumulate),
+  tokens: Number(values.tokens),
   optimizer: { learningRate: Number(values.rate), weightDecay: 0.05 },
   evaluate: { every: 60, patience: 3 },
   logEvery: 5,
@@ -55,7 +59,7 @@ const run = await train({
     licence: "cdla-sharing-1.0",
     languages: ["en"],
   },
-})
+}, values.threads === undefined ? {} : { threads: Number(values.threads) })
 say(run.data.report ?? "")
 say(`before ${JSON.stringify(run.before)}`)
 say(`after ${JSON.stringify(run.heldOut)}`)

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert"
 import { readdirSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { describe, it } from "node:test"
-import { arm, defineGraph, openPipeline } from "genarm"
+import { arm, crossTokenizer, defineGraph, openPipeline } from "genarm"
 import { openTokenizer } from "genarm/train"
 import { model } from "../../examples/_models.ts"
 
@@ -28,7 +28,9 @@ describe("the models of the examples", { timeout: 120_000 }, () => {
 
   it("have at most a third of the base's weights where they guide it from outside", () => {
     const weights = (name: string) => statSync(join(model(name), "model.safetensors")).size
-    assert(weights("cheerful-small") <= weights("base") / 3)
+    for (const name of ["cheerful-small", "cheerful-bytes"]) {
+      assert(weights(name) <= weights("base") / 3)
+    }
   })
 
   it("have a tokenizer that gives back any text", async () => {
@@ -39,7 +41,7 @@ describe("the models of the examples", { timeout: 120_000 }, () => {
   })
 
   it("come with cards, logs and curves", () => {
-    for (const name of ["base", "cheerful", "dialogue", "cheerful-small"]) {
+    for (const name of ["base", "cheerful", "dialogue", "cheerful-small", "cheerful-bytes"]) {
       assert(readFileSync(join(model(name), "README.md"), "utf8").includes("curves.svg"))
       assert(readFileSync(join(model(name), "curves.svg"), "utf8").startsWith("<svg"))
       assert(readFileSync(join(model(name), "training_log.jsonl"), "utf8").length > 0)
@@ -53,6 +55,10 @@ describe("the models of the examples", { timeout: 120_000 }, () => {
         cheerful: { reward: arm({ adapter: model("cheerful") }), weight: 0 },
         dialogue: { reward: arm({ adapter: model("dialogue") }), weight: 0 },
         small: { reward: arm({ model: model("cheerful-small") }), weight: 0 },
+        bytes: {
+          reward: crossTokenizer({ of: arm({ model: model("cheerful-bytes") }) }),
+          weight: 0,
+        },
       },
     })
     await using pipeline = await openPipeline(graph)
@@ -68,6 +74,7 @@ describe("the models of the examples", { timeout: 120_000 }, () => {
       a.rewards[name] - b.rewards[name] - (a.base - b.base)
     assert(gain("cheerful", happy, unhappy) > 5)
     assert(happy.rewards.small > unhappy.rewards.small)
+    assert(happy.rewards.bytes > unhappy.rewards.bytes)
     assert(gain("dialogue", spoken, unspoken) > 5)
   })
 })
