@@ -7,20 +7,7 @@ import { Schema } from "effect"
 import type { RewardSource } from "genarm/plugin"
 
 /** One side of a difference: a model, an adapter on it, a context for it, or several of these. */
-export interface ContrastSide {
-  /** The base model where absent. */
-  readonly model?: string
-  /** A branch, tag or commit of a hub model. */
-  readonly revision?: string
-  /** How its weights are held. */
-  readonly weights?: "f32" | "q8" | "q4"
-  /** A low-rank adapter on that model. */
-  readonly adapter?: string
-  /** How the prompt is put to it, where a tuned model wants its chat format, say; the term's if absent. */
-  readonly template?: string
-  /** Text before the prompt. */
-  readonly prefix?: string
-}
+export type ContrastSide = RewardSource
 
 /** The fields of a side, as options. */
 export const sideFields = {
