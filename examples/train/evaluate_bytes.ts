@@ -1,7 +1,8 @@
 /**
  * Whether a reward model that reads bytes moves a base of another tokenizer as much as one of equal size
  * with the base's own tokens does, on held-out story beginnings. `crossTokenizer` scores the likeliest
- * tokens of a step and rules out the others: what that does alone is measured beside it.
+ * tokens of a step and rules out the others: what that does alone is measured beside it. So is what a
+ * token is worth as the longest match among them.
  *
  *     deno run -A examples/train/evaluate_bytes.ts --models folder --out folder --lexicon vader_lexicon.txt \
  *       [--prompts 10] [--samples 20] [--tokens 150] [--candidates 32] [--weights 0.5,1,2] stories.txt ...
@@ -103,18 +104,25 @@ async function rowsOf(reward: PluginNode<"reward">, isOnly: boolean, weights: nu
 }
 
 const ownTokens = arm({ model: join(models, "cheerful-small") })
-const bytes = crossTokenizer({ of: arm({ model: join(models, "cheerful-bytes") }), candidates })
+const byBytes = (longestMatch: boolean) =>
+  crossTokenizer({
+    of: arm({ model: join(models, "cheerful-bytes") }),
+    candidates,
+    longestMatch,
+  })
 
 const [base, ...own] = await rowsOf(ownTokens, false, [0, ...weights])
 const [likeliest, ...ownLikeliest] = await rowsOf(ownTokens, true, [0, ...weights])
-const byBytes = await rowsOf(bytes, false, weights)
+const bytes = await rowsOf(byBytes(false), false, weights)
+const matched = await rowsOf(byBytes(true), false, weights)
 
 const groups: readonly (readonly [string, readonly GuidanceRow[]])[] = [
   ["none", [base]],
   [`none, the ${candidates} likeliest tokens`, [likeliest]],
   ["its own tokens", own],
   [`its own tokens, the ${candidates} likeliest`, ownLikeliest],
-  ["bytes", byBytes],
+  ["bytes", bytes],
+  ["bytes, longest match", matched],
 ]
 const sections = [
   markdownTable({
@@ -138,18 +146,21 @@ const sections = [
   "Change from the base, text by text with the same seeds, and how much of the one is the other:\n\n" +
   markdownTable({
     columns: [
-      ...["measure", "weight", "its own tokens", "bytes", "bytes less own tokens"],
-      ...["bytes / own tokens", "the same at the KL of bytes"],
+      ...["measure", "weight", "reward model reads", "gain", "less that of own tokens"],
+      ...["share of it", "share at the same KL"],
     ],
     rows: measureNames.flatMap((measure) =>
-      weights.map((weight, i) => [
-        measure,
-        weight,
-        print(compareRows(base, own[i]).measures[measure]),
-        print(compareRows(base, byBytes[i]).measures[measure]),
-        print(compareRows(own[i], byBytes[i]).measures[measure]),
-        print(gainRatio(measure, i)),
-        print(gainRatioAtKl(measure, i)),
+      weights.flatMap((weight, i) => [
+        [measure, weight, "its own tokens", print(gain(own[i], measure)), "", "", ""],
+        ...([["bytes", bytes], ["bytes, longest match", matched]] as const).map(([name, rows]) => [
+          measure,
+          weight,
+          name,
+          print(gain(rows[i], measure)),
+          print(compareRows(own[i], rows[i]).measures[measure]),
+          print(gainRatio(rows[i], measure, own[i])),
+          print(gainRatioAtKl(rows[i], measure)),
+        ]),
       ])
     ),
   }),
@@ -159,8 +170,9 @@ writeFileSync(join(out, "bytes.json"), JSON.stringify(figures, undefined, 1) + "
 writeFileSync(join(out, "bytes.md"), sections.join("\n"))
 writeFileSync(
   join(out, "texts_cheerful_bytes.md"),
-  byBytes.map((row) => quoteTexts(`bytes, weight ${row.weights.reward}`, row.texts, samples))
-    .join("\n"),
+  matched.map((row) =>
+    quoteTexts(`bytes, longest match, weight ${row.weights.reward}`, row.texts, samples)
+  ).join("\n"),
 )
 for (
   const [file, measure, yLabel] of [
@@ -182,26 +194,32 @@ for (
       series: [
         { name: "the base's tokens, by weight", points: points([base, ...own]) },
         { name: `the same on ${candidates} tokens`, points: points([likeliest, ...ownLikeliest]) },
-        { name: `bytes, on ${candidates} tokens`, points: points(byBytes) },
+        { name: "bytes", points: points(bytes) },
+        { name: "bytes, longest match", points: points(matched) },
       ],
     }),
   )
 }
 process.stdout.write(sections.join("\n"))
 
-/** The gain of bytes over the gain of the base's own tokens, at the same weight. */
-function gainRatio(measure: MeasureName, i: number): Estimate {
+/** The change from the base. */
+function gain(row: GuidanceRow, measure: MeasureName): Estimate {
+  return compareRows(base, row).measures[measure]
+}
+
+/** The gain of a row over that of another. */
+function gainRatio(by: GuidanceRow, measure: MeasureName, of: GuidanceRow): Estimate {
   return bootstrap(base.texts.length, (picks) => {
-    const [start, of, by] = [base, own[i], byBytes[i]].map((row) => meanOf(row, picks, measure))
-    return (by - start) / (of - start)
+    const [start, ofMean, byMean] = [base, of, by].map((row) => meanOf(row, picks, measure))
+    return (byMean - start) / (ofMean - start)
   })
 }
 
 /**
- * The same at the same cost: the gain of the base's own tokens where its KL is that of bytes, on the
+ * The same at the same cost: the gain of the base's own tokens where its KL is that of the row, on the
  * straight lines between its weights.
  */
-function gainRatioAtKl(measure: MeasureName, i: number): Estimate {
+function gainRatioAtKl(by: GuidanceRow, measure: MeasureName): Estimate {
   return bootstrap(base.texts.length, (picks) => {
     const start = meanOf(base, picks, measure)
     const line = own.map((row) => ({
@@ -209,8 +227,8 @@ function gainRatioAtKl(measure: MeasureName, i: number): Estimate {
       gain: meanOf(row, picks, measure) - start,
     }))
     line.unshift({ kl: 0, gain: 0 })
-    const kl = klOf(byBytes[i], picks)
-    const gain = meanOf(byBytes[i], picks, measure) - start
+    const kl = klOf(by, picks)
+    const gain = meanOf(by, picks, measure) - start
     const next = line.findIndex((point) => point.kl > kl)
     // Beyond the last weight there is nothing to compare with but that.
     if (next < 0) return gain / line[line.length - 1].gain

@@ -55,7 +55,7 @@ const run = await train({
   card: {
     name: `genarm ${name}`,
     ...values["base-name"] !== undefined && { base: values["base-name"] },
-    summary: `Rewards ${name} stories, token by token.`,
+    summary: `Rewards stories, token by token: ${name}.`,
     licence: "cdla-sharing-1.0",
     languages: ["en"],
   },

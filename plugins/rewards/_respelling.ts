@@ -49,8 +49,8 @@ export interface SpelledCandidates {
   readonly texts: readonly (readonly number[])[]
   /** How many ids all of them begin with. */
   readonly shared: number
-  /** A score for each candidate from one for each text; what cannot be spelled is ruled out. */
-  readonly scores: (ofTexts: readonly number[], minus: number) => number[]
+  /** A score for each candidate from one for each of its texts; what cannot be spelled is ruled out. */
+  readonly scores: (ofCandidates: readonly number[], minus: number) => number[]
 }
 
 /** Spells the candidates of a step. */
@@ -69,9 +69,9 @@ export function spelledCandidates(
   return {
     texts,
     shared,
-    scores(ofTexts, minus) {
-      let next = 1
-      return spelled.map((text) => text === undefined ? -Infinity : ofTexts[next++] - minus)
+    scores(ofCandidates, minus) {
+      let next = 0
+      return spelled.map((text) => text === undefined ? -Infinity : ofCandidates[next++] - minus)
     },
   }
 }

@@ -1,5 +1,6 @@
 /** @module A reward whose models have another tokenizer than the base. */
 import { Schema } from "effect"
+import { logSumExp } from "genarm/math"
 import {
   defineReward,
   nodeSchema,
@@ -9,6 +10,7 @@ import {
   type RewardState,
   type TextModel,
 } from "genarm/plugin"
+import { longestMatches } from "./_longest_match.ts"
 import { type Respelling, respelling, spelledCandidates } from "./_respelling.ts"
 
 /** Options of `crossTokenizer`. */
@@ -17,11 +19,17 @@ export interface CrossTokenizerOptions {
   readonly of: PluginNode<"reward">
   /** How many of the likeliest tokens are scored, 32 where absent; all others are ruled out. */
   readonly candidates?: number
+  /**
+   * Whether a candidate is worth the probability of its text less that of the longer candidates that go
+   * on from it; false where absent. For rewards that are log-probabilities, as `arm` and `prompted` are.
+   */
+  readonly longestMatch?: boolean
 }
 
 const schema: Schema.Codec<CrossTokenizerOptions, CrossTokenizerOptions> = Schema.Struct({
   of: nodeSchema("reward"),
   candidates: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0))),
+  longestMatch: Schema.optionalKey(Schema.Boolean),
 })
 
 /**
@@ -37,13 +45,27 @@ const schema: Schema.Codec<CrossTokenizerOptions, CrossTokenizerOptions> = Schem
  * tokenizers a word that is half written is spelled otherwise than the whole one will be, and may look
  * less likely than it is; only the total is right. Prefer a byte-level model where you train one.
  *
+ * `longestMatch` is for what the total does not see. The bytes of " a" begin " and" and " are" too, so that
+ * a short token is worth as much as all that may follow, but the base, once it has written " a", seldom
+ * writes the rest in pieces: weights of 1 and more then favour tokens that lead nowhere. With it
+ *
+ * `score(v) = log(P(text + v) - sum_u P(text + u)) - r(text)`, with `P = exp(r)`
+ *
+ * over the candidates `u` that go on from `v` with no candidate between: the log-probability that `v` is
+ * the longest candidate that the text goes on with, as tokenizers match them. The candidates' probabilities
+ * then add up to no more than one, as those of a reward model with the base's own tokens do; the scores of
+ * a text's tokens add up to the log-probability of its tokens, which is less than that of its bytes (on the
+ * two, see https://arxiv.org/abs/2412.03719 and https://arxiv.org/abs/2410.09303). The README of the
+ * examples' models has figures of both ways.
+ *
  * What has been written is read once, and the candidates go on from there in one batch, one that others
  * begin with in their row: a step costs the candidates' bytes in rows of the reward's model, so that the
  * model should be small. An end token of the base is that of the reward's model; other tokens
  * without text are ruled out, and so is what the reward's tokenizer cannot spell.
  *
  * @throws {GenArmError} `PluginFailed` for a reward without models, which needs no bridge, for one that
- * keeps state of the tokens, and when its models have different tokenizers or too short a context.
+ * keeps state of the tokens, when its models have different tokenizers or too short a context, and when
+ * `longestMatch` is asked of a reward whose scores are no log-probabilities.
  *
  * @example
  * ```ts
@@ -76,10 +98,10 @@ export const crossTokenizer: RewardPlugin<CrossTokenizerOptions> = defineReward(
         "it is",
     )
   },
-  open({ of, candidates = 32 }, sequence, models) {
+  open({ of, candidates = 32, longestMatch = false }, sequence, models) {
     const [model] = Object.values(models)
     checkTokenizers(of.plugin, models)
-    const parts = { of, candidates, spelling: respelling(sequence, model) }
+    const parts = { of, candidates, longestMatch, spelling: respelling(sequence, model) }
     return openState(parts, models)
   },
 })
@@ -90,11 +112,12 @@ type Models = Readonly<Record<string, TextModel>>
 interface Parts {
   readonly of: PluginNode<"reward">
   readonly candidates: number
+  readonly longestMatch: boolean
   readonly spelling: Respelling
 }
 
 function openState(parts: Parts, models: Models): RewardState {
-  const { of, candidates, spelling } = parts
+  const { of, candidates, longestMatch, spelling } = parts
   const [model] = Object.values(models)
   const state = rewardParts([of]).open(model).state((out, parts) => parts.score(0, out))
   if (state.accept !== undefined) {
@@ -114,6 +137,7 @@ function openState(parts: Parts, models: Models): RewardState {
     // All go on from the same place: what the reward says there is asked once.
     const first = new Float32Array(model.width)
     state.score!(rowsAt(rows, 0, 0), first)
+    if (longestMatch) checkLogProbabilities(of.plugin, first)
     return texts.map((text, i) =>
       text.slice(shared).reduce((total, id, step) => {
         if (step > 0) state.score!(rowsAt(rows, i, step), scores)
@@ -126,8 +150,12 @@ function openState(parts: Parts, models: Models): RewardState {
     async scoreCandidates(asked) {
       const { texts, shared, scores } = spelledCandidates(spelling, asked)
       const given = await totals(texts, shared)
+      // The first is the text before: all candidates go on from it, and its own share is not asked.
+      const [before, ...after] = given
+      const endings = texts.slice(1).map((text) => text.slice(shared))
+      const matched = longestMatch ? longestMatches(endings, after) : after
       // What was impossible stays out of the difference: all candidates would be NaN.
-      return scores(given, given[0] === -Infinity ? 0 : given[0])
+      return scores(matched, before === -Infinity ? 0 : before)
     },
     fork: (models) => openState(parts, models),
     close: () => state.close?.(),
@@ -152,6 +180,18 @@ async function readAll(
 
 function rowsAt(rows: Rows, text: number, step: number): Record<string, Float32Array> {
   return Object.fromEntries(Object.entries(rows).map(([name, texts]) => [name, texts[text][step]]))
+}
+
+function checkLogProbabilities(reward: string, scores: Float32Array): void {
+  const total = Math.exp(logSumExp(scores))
+  if (Math.abs(total - 1) < 1e-3) return
+  throw new Error(
+    `longestMatch needs log-probabilities, and the exponentials of what the reward "${reward}" gives the ` +
+      `next token add up to ${
+        total.toPrecision(4)
+      }: expected 1. Use arm, prompted or normalize by ` +
+      "logSoftmax inside, or leave longestMatch out",
+  )
 }
 
 function checkTokenizers(reward: string, models: Models): void {

@@ -135,8 +135,8 @@ function openState(parts: Parts, model: TextModel): RewardState {
     ...timeLimit !== undefined && { timeLimit },
     async scoreCandidates(asked) {
       const { texts, shared, scores } = spelledCandidates(spelling, asked)
-      const values = await valuesOf(texts, shared)
-      return scores(values, difference ? values[0] : 0)
+      const [before, ...after] = await valuesOf(texts, shared)
+      return scores(after, difference ? before : 0)
     },
     async scoreText({ ids }) {
       const last = ids[ids.length - 1]

@@ -52,6 +52,10 @@ export const rewards: Readonly<Record<string, PluginNode<"reward">>> = {
     plausible: true,
   }),
   "crossTokenizer over bytes": crossTokenizer({ of: arm({ model: "bytes:helpful" }) }),
+  "crossTokenizer of longest matches": crossTokenizer({
+    of: arm({ model: "bytes:helpful" }),
+    longestMatch: true,
+  }),
   "crossTokenizer of a contrast": crossTokenizer({
     of: contrast({ expert: "bytes:expert", amateur: "bytes:amateur" }),
     candidates: 9,

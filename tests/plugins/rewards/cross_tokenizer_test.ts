@@ -501,6 +501,7 @@ describe("crossTokenizer refuses", () => {
         [{}, "of"],
         [{ of: "r" }, "of"],
         [{ of: ofR, bytes: true }, "bytes"],
+        [{ of: ofR, longestMatch: "yes" }, "longestMatch"],
       ] as const
     ) {
       const error = assertThrows(() => crossTokenizer(options as never), GenArmError)
