@@ -109,7 +109,7 @@ function use({ adapter, base, objective }: TrainingRecord): string {
   const what = isReward
     ? "An autoregressive reward model: the log-probability that it gives to a text is its reward, " +
       "up to a factor, and token by token it guides the generation of a base with the same " +
-      "vocabulary."
+      "vocabulary, or inside of `crossTokenizer` of one with another."
     : adapter === undefined
     ? "A language model in the layout of Hugging Face."
     : "An adapter of a language model in the layout of PEFT."
