@@ -10,7 +10,11 @@ export interface SharedVocabulary {
   readonly missing: readonly number[]
 }
 
-/** Compares the base with the models of a term; names that differ for one id are an error. */
+/**
+ * Compares the base with the models of a term. Names that differ for one id are an error, and so is a model
+ * that knows fewer than half of the base's tokens: vocabularies of different sizes may begin alike, as the
+ * bytes of all byte-level ones do.
+ */
 export function shareVocabulary(
   base: OpenModel,
   models: readonly OpenModel[],
@@ -28,8 +32,20 @@ export function shareVocabulary(
       const found = tokenizer.token(id)
       if (expected === found || expected === undefined) continue
       if (found === undefined) missing.add(id)
-      else throw mismatch(term, id, expected, found)
+      else {
+        throw mismatch(
+          term,
+          `id ${id} is ${JSON.stringify(expected)} to the base and ${
+            JSON.stringify(found)
+          } to "${term}"`,
+        )
+      }
     }
+  }
+  const named = idsNamed(base)
+  const known = named.filter((id) => id < size && !missing.has(id))
+  if (2 * known.length < named.length) {
+    throw mismatch(term, `"${term}" knows ${known.length} of the base's ${named.length} tokens`)
   }
   return { size, missing: [...missing] }
 }
@@ -45,21 +61,29 @@ export function readsIdsOf(base: OpenModel, { tokenizer }: OpenModel): boolean {
 }
 
 /** Rows of the base that no tokenizer names: padding, which must never be chosen. */
-export function unnamedIds({ engine, tokenizer }: OpenModel): number[] {
+export function unnamedIds(base: OpenModel): number[] {
+  return idsWhere(base, (name) => name === undefined)
+}
+
+function idsNamed(base: OpenModel): number[] {
+  return idsWhere(base, (name) => name !== undefined)
+}
+
+function idsWhere(
+  { engine, tokenizer }: OpenModel,
+  holds: (name: string | undefined) => boolean,
+): number[] {
   const ids: number[] = []
   for (let id = 0; id < engine.vocabularySize; id++) {
-    if (tokenizer.token(id) === undefined) ids.push(id)
+    if (holds(tokenizer.token(id))) ids.push(id)
   }
   return ids
 }
 
-function mismatch(term: string, id: number, expected: string, found: string): GenArmError {
+function mismatch(term: string, difference: string): GenArmError {
   return new GenArmError(
     { _tag: "VocabularyMismatch", term },
-    `the base and the model of "${term}" must have the same tokenizer: id ${id} is ` +
-      `${JSON.stringify(expected)} to the base and ${
-        JSON.stringify(found)
-      } to "${term}"; a reward ` +
-      "with another one guides through crossTokenizer({ of: ... })",
+    `the base and the model of "${term}" must have the same tokenizer: ${difference}; a reward with ` +
+      "another one guides through crossTokenizer({ of: ... })",
   )
 }

@@ -142,6 +142,26 @@ describe("tokenizers that disagree", () => {
     assert(found[2] !== found[3])
   })
 
+  it("are refused where the smaller one is the beginning of the other, as the bytes of both are", async () => {
+    const vocabulary = [..."abcdef"]
+    const models = watch({
+      base: { vocabulary, next: always(1, 1, 1, 1, 1, 1) },
+      half: { vocabulary: vocabulary.slice(0, 3), next: always(1, 1, 1) },
+      bytes: { vocabulary: vocabulary.slice(0, 2), next: always(1, 1) },
+    })
+    const rewards = (model: string): Record<string, RewardTerm> => ({
+      mood: { reward: arm({ model }), weight: 1 },
+    })
+    const error = await assertRejects(
+      () => open(models, { rewards: rewards("bytes") }),
+      GenArmError,
+      `"mood" knows 2 of the base's 6 tokens; a reward with another one guides through crossTokenizer`,
+    )
+    assertEquals(error.reason, { _tag: "VocabularyMismatch", term: "mood" })
+    await using fine = await open(models, { rewards: rewards("half") })
+    assertEquals((await fine.generate("a", { maxTokens: 3 })).ids.length, 3)
+  })
+
   it("are refused at weight zero, and in any source of a reward", async () => {
     const models = watch({
       base: { vocabulary: ["a", "b"], next: always(1, 1) },
