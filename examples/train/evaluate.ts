@@ -6,7 +6,7 @@
  *     deno run -A examples/train/evaluate.ts --models folder --out folder --lexicon vader_lexicon.txt \
  *       [--prompts 12] [--samples 20] [--dpo folder] stories.txt ...
  */
-import { mkdirSync, writeFileSync } from "node:fs"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import process from "node:process"
 import { parseArgs } from "node:util"
@@ -23,33 +23,27 @@ import {
   type Measure,
   openPipeline,
 } from "genarm"
-import { openingsOf, readCorpus } from "./_corpus.ts"
-import { onProgress, plain, print, quoteTexts } from "./_evaluation.ts"
-import { cheerfulness, dialogue, sentencesIn } from "./_scores.ts"
-import { independentSentiment } from "./_sentiment.ts"
-import { readLexicon } from "./_vader.ts"
+import { openingsOf } from "./_corpus.ts"
+import {
+  commonOptions,
+  onProgress,
+  openEvaluation,
+  plain,
+  print,
+  quoteTexts,
+} from "./_evaluation.ts"
+import { dialogue, sentencesIn } from "./_scores.ts"
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    models: { type: "string" },
-    out: { type: "string" },
-    lexicon: { type: "string" },
+    ...commonOptions,
     dpo: { type: "string" },
     prompts: { type: "string", default: "12" },
-    samples: { type: "string", default: "20" },
     tokens: { type: "string", default: "200" },
   },
 })
-const { models, out, lexicon: lexiconFile } = values
-if (models === undefined || out === undefined || lexiconFile === undefined) {
-  throw new Error("name --models, --out and a --lexicon in the format of VADER")
-}
-mkdirSync(out, { recursive: true })
-const corpus = await readCorpus(positionals)
-const lexicon = readLexicon(lexiconFile)
-const cheer = cheerfulness(lexicon)
-const sentiment = independentSentiment(corpus.train.map(({ text }) => text), lexicon)
+const { models, out, corpus, cheer, sentiment } = await openEvaluation(values, positionals)
 
 /** Verbs of saying, a sentence: what talk looks like without its quotation marks. */
 const sayingVerbs = (text: string): number =>

@@ -7,7 +7,7 @@
  *     deno run -A examples/train/evaluate_bytes.ts --models folder --out folder --lexicon vader_lexicon.txt \
  *       [--prompts 10] [--samples 20] [--tokens 150] [--candidates 32] [--weights 0.5,1,2] stories.txt ...
  */
-import { mkdirSync, writeFileSync } from "node:fs"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import process from "node:process"
 import { parseArgs } from "node:util"
@@ -27,36 +27,28 @@ import {
   openPipeline,
 } from "genarm"
 import { defineReward, type PluginNode } from "genarm/plugin"
-import { openingsOf, readCorpus } from "./_corpus.ts"
-import { onProgress, plain, print, quoteTexts } from "./_evaluation.ts"
-import { cheerfulness } from "./_scores.ts"
-import { independentSentiment } from "./_sentiment.ts"
-import { readLexicon } from "./_vader.ts"
+import { openingsOf } from "./_corpus.ts"
+import {
+  commonOptions,
+  onProgress,
+  openEvaluation,
+  plain,
+  print,
+  quoteTexts,
+} from "./_evaluation.ts"
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    models: { type: "string" },
-    out: { type: "string" },
-    lexicon: { type: "string" },
+    ...commonOptions,
     prompts: { type: "string", default: "10" },
-    samples: { type: "string", default: "20" },
     tokens: { type: "string", default: "150" },
     candidates: { type: "string", default: "32" },
     weights: { type: "string", default: "0.5,1,2" },
   },
 })
-const { models, out, lexicon: lexiconFile } = values
-if (models === undefined || out === undefined || lexiconFile === undefined) {
-  throw new Error("name --models, --out and a --lexicon in the format of VADER")
-}
-mkdirSync(out, { recursive: true })
-const corpus = await readCorpus(positionals)
-const lexicon = readLexicon(lexiconFile)
-const measures = {
-  "cheer (ranked by)": cheerfulness(lexicon),
-  "sentiment (independent)": independentSentiment(corpus.train.map(({ text }) => text), lexicon),
-}
+const { models, out, corpus, cheer, sentiment } = await openEvaluation(values, positionals)
+const measures = { "cheer (ranked by)": cheer, "sentiment (independent)": sentiment }
 type MeasureName = keyof typeof measures
 const measureNames = Object.keys(measures) as MeasureName[]
 
@@ -85,7 +77,7 @@ const covered = (isOnly: boolean) =>
 /** Rows of one reward, by its weight. */
 async function rowsOf(reward: PluginNode<"reward">, isOnly: boolean, weights: number[]) {
   const graph = defineGraph({
-    base: join(models!, "base"),
+    base: join(models, "base"),
     rewards: {
       reward: { reward, weight: 1 },
       covered: { reward: covered(isOnly), weight: 1 },
