@@ -155,10 +155,10 @@ describe("token ids as prompt", () => {
     }
     const far = [...Array(600).fill(1), -1]
     await refuse(() => read(far, {}, 1_000), "found -1 at position 600")
-    const small = { vocabulary: vocabulary.slice(0, 4), next: always(1, 1, 1, 1) }
+    const small = { vocabulary: vocabulary.slice(0, 10), next: always(...Array(10).fill(1)) }
     const models = watch({ base: { vocabulary, next }, other: small })
     await using pipeline = await open(models, other())
-    await refuse(() => pipeline.generate([1, 4]), "x, 0 to 3, found 4 at position 1")
+    await refuse(() => pipeline.generate([1, 10]), "x, 0 to 9, found 10 at position 1")
     assertEquals(models.openCaches(), 0)
     assertEquals(models.calls, {})
   })

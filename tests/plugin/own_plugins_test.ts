@@ -114,12 +114,12 @@ describe("a reward of one's own", () => {
     })
     const models = watch({
       base: { next: uniform },
-      small: { vocabulary: letters.slice(0, 4), next: always(1, 1, 1, 1) },
+      small: { vocabulary: letters.slice(0, 5), next: always(1, 1, 1, 1, 1) },
     })
     await using pipeline = await open(models, { rewards: { x: { reward: sized(), weight: 1 } } })
     const { ids } = await pipeline.generate("a", { maxTokens: 100, seed: 1 })
-    assertEquals(sizes.slice(0, 3), [4, 4, 4])
-    assertEquals(new Set(ids), new Set([0, 1, 2, 3]))
+    assertEquals(sizes.slice(0, 3), [5, 5, 5])
+    assertEquals(new Set(ids), new Set([0, 1, 2, 3, 4]))
   })
 
   it("is told apart from others by its definition, not by its name", async () => {
