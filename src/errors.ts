@@ -58,7 +58,7 @@ export type GenArmReason =
   | { readonly _tag: "WriteFailed"; readonly file: string }
   /** The files are sound, but describe a model that cannot be run. */
   | { readonly _tag: "UnsupportedModel"; readonly model: string }
-  /** The base and the model of a reward term disagree about ids that they would share. */
+  /** The base and the model of a reward term disagree about ids, or share fewer than half of the base's. */
   | { readonly _tag: "VocabularyMismatch"; readonly term: string }
   /** A prompt or continuation that cannot be run: empty, too long, ids out of range ... */
   | { readonly _tag: "InvalidPrompt" }
