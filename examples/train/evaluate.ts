@@ -266,5 +266,5 @@ function writeTexts(name: string, rows: readonly GuidanceRow[]): void {
   const chosen = rows.map(({ weights, texts }) =>
     quoteTexts(`${name}, weight ${weights[name]}`, texts, common.samples)
   )
-  writeFileSync(join(out!, `texts_${name}.md`), chosen.join("\n"))
+  writeFileSync(join(out, `texts_${name}.md`), chosen.join("\n"))
 }

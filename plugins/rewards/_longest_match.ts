@@ -26,7 +26,7 @@ export function longestMatches(
   const open: string[] = []
   for (const key of [...shareOf.keys()].sort()) {
     while (open.length > 0 && !key.startsWith(open[open.length - 1])) open.pop()
-    const [parent] = open.slice(-1)
+    const parent = open.at(-1)
     open.push(key)
     const total = totalOf.get(key)!
     if (parent === undefined || total === -Infinity) continue

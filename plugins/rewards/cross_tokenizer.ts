@@ -152,8 +152,9 @@ function openState(parts: Parts, models: Models): RewardState {
       const given = await totals(texts, shared)
       // The first is the text before: all candidates go on from it, and its own share is not asked.
       const [before, ...after] = given
-      const endings = texts.slice(1).map((text) => text.slice(shared))
-      const matched = longestMatch ? longestMatches(endings, after) : after
+      const matched = longestMatch
+        ? longestMatches(texts.slice(1).map((text) => text.slice(shared)), after)
+        : after
       // What was impossible stays out of the difference: all candidates would be NaN.
       return scores(matched, before === -Infinity ? 0 : before)
     },
@@ -185,12 +186,11 @@ function rowsAt(rows: Rows, text: number, step: number): Record<string, Float32A
 function checkLogProbabilities(reward: string, scores: Float32Array): void {
   const total = Math.exp(logSumExp(scores))
   if (Math.abs(total - 1) < 1e-3) return
+  const found = total.toPrecision(4)
   throw new Error(
-    `longestMatch needs log-probabilities, and the exponentials of what the reward "${reward}" gives the ` +
-      `next token add up to ${
-        total.toPrecision(4)
-      }: expected 1. Use arm, prompted or normalize by ` +
-      "logSoftmax inside, or leave longestMatch out",
+    `longestMatch needs log-probabilities, and the exponentials of what the reward "${reward}" gives ` +
+      `the next token add up to ${found}: expected 1. Use arm, prompted or normalize by logSoftmax ` +
+      "inside, or leave longestMatch out",
   )
 }
 

@@ -25,23 +25,17 @@ export function shareVocabulary(
     base.engine.vocabularySize,
   )
   const missing = new Set<number>()
-  for (const { tokenizer } of models) {
-    if (tokenizer === base.tokenizer) continue
+  const others = models.filter(({ tokenizer }) => tokenizer !== base.tokenizer)
+  for (const { tokenizer } of others) {
     for (let id = 0; id < size; id++) {
       const expected = base.tokenizer.token(id)
       const found = tokenizer.token(id)
       if (expected === found || expected === undefined) continue
-      if (found === undefined) missing.add(id)
-      else {
-        throw mismatch(
-          term,
-          `id ${id} is ${JSON.stringify(expected)} to the base and ${
-            JSON.stringify(found)
-          } to "${term}"`,
-        )
-      }
+      if (found !== undefined) throw mismatch(term, otherName(term, id, expected, found))
+      missing.add(id)
     }
   }
+  if (others.length === 0) return { size, missing: [] }
   const named = idsNamed(base)
   const known = named.filter((id) => id < size && !missing.has(id))
   if (2 * known.length < named.length) {
@@ -78,6 +72,11 @@ function idsWhere(
     if (holds(tokenizer.token(id))) ids.push(id)
   }
   return ids
+}
+
+function otherName(term: string, id: number, expected: string, found: string): string {
+  const [ofBase, ofTerm] = [expected, found].map((name) => JSON.stringify(name))
+  return `id ${id} is ${ofBase} to the base and ${ofTerm} to "${term}"`
 }
 
 function mismatch(term: string, difference: string): GenArmError {
